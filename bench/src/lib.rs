@@ -1,0 +1,1 @@
+//! Benchmarks: the baseline program that the job is compared with, and the boundary.

@@ -1,0 +1,1 @@
+//! Sources, decoding, cleansing, sinks and the checkpoint store.

@@ -1,0 +1,173 @@
+//! What the engine needs from the world: sources, sinks, state and a checkpoint store.
+//!
+//! Every port has two implementations: the real one, in a crate of its own, and one in [`crate::memory`] that needs no
+//! disk. The engine calls ports from its own thread only, except [`StateShard`], one of which goes to each worker.
+
+use crate::batch::EventBatch;
+use crate::ids::{Epoch, Offset, Partition, StageId};
+use crate::output::Table;
+use crate::plan::ExtractionPlan;
+use arrow_array::RecordBatch;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tidemark_dataflow::{EventTime, KeyGroup};
+
+/// What the caller of a port does about an error.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// May go away by itself: try again with a pause.
+    #[error("{0}")]
+    Retry(String),
+    /// Needs a person: stop with this message, which says what to do.
+    #[error("{0}")]
+    Stop(String),
+}
+
+/// Where a source partition goes on: by name, since places are given out anew at each start.
+pub type Positions = BTreeMap<String, Offset>;
+
+/// How a source starts.
+#[derive(Clone, Debug, Default)]
+pub struct SourceStart {
+    /// Committed positions; a partition without one starts at its beginning.
+    pub positions: Positions,
+    /// Ends of blocks that must be cut again exactly, per partition and ascending: the tick log of a re-run.
+    pub cuts: BTreeMap<String, Vec<Offset>>,
+    /// What to extract.
+    pub plan: Arc<ExtractionPlan>,
+    /// Most records of one block.
+    pub block_records: usize,
+    /// Most bytes of one block; a block holds at least one record.
+    pub block_bytes: usize,
+}
+
+/// What a partition has next.
+#[derive(Debug)]
+pub enum Next {
+    /// The next block, in order.
+    Block(EventBatch),
+    /// Nothing yet.
+    Pending,
+    /// The partition has ended. Stays so.
+    End,
+}
+
+/// Events, decoded and cleansed ahead of the engine in threads of its own, through bounded queues.
+///
+/// For a bounded source the blocks are a function of its content and of `block_records` and `block_bytes` alone.
+pub trait Source: Send {
+    /// Starts reading. Called once, before everything else.
+    fn start(&mut self, start: SourceStart) -> Result<(), PortError>;
+
+    /// Names of the partitions, by place. May grow at the end (a followed folder gets a new file).
+    fn partitions(&self) -> &[String];
+
+    /// The next block of `partition`; waits up to `wait` for it. A bounded source waits until it has one, whatever
+    /// `wait` says.
+    fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError>;
+
+    /// Whether every partition ends by itself.
+    fn bounded(&self) -> bool;
+}
+
+/// Where rows go.
+///
+/// An epoch is written with any number of [`Sink::write`]s, made durable but not visible by [`Sink::prepare`], and made
+/// visible by [`Sink::finalise`] after the commit point. After a crash, [`Sink::recover`] gets the handle of the last
+/// committed epoch and must make the outside show that epoch and nothing later.
+pub trait Sink: Send {
+    /// For logs and for the key under which the handle is kept.
+    fn name(&self) -> &str;
+
+    /// Adds rows of the running epoch.
+    fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), PortError>;
+
+    /// Makes the rows of `epoch` durable. The handle is what [`Sink::finalise`] needs after a restart.
+    fn prepare(&mut self, epoch: Epoch) -> Result<Vec<u8>, PortError>;
+
+    /// Makes them visible. Idempotent.
+    fn finalise(&mut self, epoch: Epoch, handle: &[u8]) -> Result<(), PortError>;
+
+    /// Finishes `committed` (whose handle is given if any epoch was committed) and removes what later epochs left.
+    /// Called once, before the first write.
+    fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError>;
+}
+
+/// A key in state: see [`crate::state_key`] for the layout.
+pub type StateKey = Box<[u8]>;
+
+/// An entry of the time index.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Timer {
+    /// When it is due.
+    pub time: EventTime,
+    /// What is due: the stage decides the meaning. Unique together with the time.
+    pub key: StateKey,
+}
+
+/// One worker's keyed state: the key groups that it owns, read through and written back by a cache.
+///
+/// Changes are visible to the worker at once, durable with the next [`StateBackend::commit`], and gone if the process
+/// dies before. Values and timers of different stages never meet: the stage is part of the key.
+pub trait StateShard: Send {
+    /// Brings the values of `keys` into memory with one batched read. Call before [`StateShard::get`] for many keys.
+    fn prefetch(&mut self, keys: &[StateKey]) -> Result<(), PortError>;
+
+    /// The value of `key`.
+    fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>, PortError>;
+
+    /// Sets it.
+    fn put(&mut self, key: &[u8], value: &[u8]);
+
+    /// Deletes it, if it is there.
+    fn delete(&mut self, key: &[u8]);
+
+    /// Adds a timer. Setting one twice is setting it once.
+    fn set_timer(&mut self, stage: StageId, group: KeyGroup, timer: Timer);
+
+    /// Removes a timer, if it is there.
+    fn clear_timer(&mut self, stage: StageId, group: KeyGroup, timer: &Timer);
+
+    /// Removes and returns timers of `stage` with `time ≤ until`, earliest first, ties by key, at most `limit` of
+    /// them, over all key groups of the shard. Found through the index: the cost is that of what is returned.
+    fn due(&mut self, stage: StageId, until: EventTime, limit: usize) -> Result<Vec<(KeyGroup, Timer)>, PortError>;
+
+    /// Bytes of changes that are not committed yet: keys, values and timers. A function of the changes, not of how
+    /// they are spread over shards.
+    fn dirty_bytes(&self) -> usize;
+}
+
+/// What one commit writes besides the shards' changes: positions, watermarks, the tick log, sink handles.
+#[derive(Clone, Debug, Default)]
+pub struct MetaBatch {
+    /// Keys to set.
+    pub puts: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Keys to delete.
+    pub deletes: Vec<Vec<u8>>,
+}
+
+/// State of a job on this node.
+pub trait StateBackend: Send {
+    /// One shard per worker: worker `w` owns the key groups with [`tidemark_dataflow::KeyGroups::worker_of`]` == w`.
+    fn shards(&self, workers: usize) -> Result<Vec<Box<dyn StateShard>>, PortError>;
+
+    /// A meta value, as of the last commit.
+    fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError>;
+
+    /// Meta entries whose key starts with `prefix`, by key.
+    fn meta_prefix(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, PortError>;
+
+    /// The commit point: every change of every shard and `meta`, in one synced write. All of it or nothing.
+    fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: MetaBatch) -> Result<(), PortError>;
+
+    /// Writes an image of the last commit into the new folder `into`, by hard links where the file system has them.
+    fn snapshot(&self, into: &Path) -> Result<(), PortError>;
+}
+
+/// Where checkpoints are kept.
+pub trait CheckpointStore: Send {
+    /// Keeps the image in `folder` as the checkpoint of `epoch`, checksummed, and drops all but the newest few.
+    fn save(&mut self, epoch: Epoch, folder: &Path) -> Result<(), PortError>;
+}
