@@ -5,12 +5,12 @@
 //!
 //! Modules stand in the order in which data meets them.
 
-pub mod ids;
-pub mod descriptor;
-pub mod plan;
 pub mod batch;
 pub mod dead_letter;
+pub mod descriptor;
 pub mod enrichment;
 pub mod guest;
+pub mod ids;
 pub mod output;
+pub mod plan;
 pub mod ports;
