@@ -6,8 +6,12 @@
 //!
 //! The semantics are Apache Flink's wherever Flink has them; the module docs name the class that each one follows.
 
-pub mod key_group;
 pub mod time;
+pub mod watermark;
+pub mod key_group;
+pub mod window;
+pub mod session;
+pub mod join;
 
 pub use key_group::{KeyGroup, KeyGroups};
 pub use time::{EventTime, Window};
