@@ -8,6 +8,7 @@ use crate::ids::{Epoch, Offset, Partition, StageId};
 use crate::output::Table;
 use crate::plan::ExtractionPlan;
 use arrow_array::RecordBatch;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -111,7 +112,9 @@ pub struct Timer {
 ///
 /// Changes are visible to the worker at once, durable with the next [`StateBackend::commit`], and gone if the process
 /// dies before. Values and timers of different stages never meet: the stage is part of the key.
-pub trait StateShard: Send {
+///
+/// `Any`, so that a backend knows its own shards again when they come back with [`StateBackend::commit`].
+pub trait StateShard: Any + Send {
     /// Brings the values of `keys` into memory with one batched read. Call before [`StateShard::get`] for many keys.
     fn prefetch(&mut self, keys: &[StateKey]) -> Result<(), PortError>;
 
