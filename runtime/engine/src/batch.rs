@@ -26,6 +26,9 @@ impl RawRecords {
     }
 }
 
+/// The type id of a dropped row: a block has far fewer types.
+const DROPPED: u16 = u16::MAX;
+
 /// Cleansed events of one block, every vector with one entry per row, rows in offset order.
 #[derive(Clone, Debug, Default)]
 pub struct EventBatch {
@@ -47,7 +50,7 @@ pub struct EventBatch {
     pub interest: Vec<u64>,
     /// One array per slot of the plan, in its order; `enrich.` slots are null until enrichment.
     pub columns: Vec<ArrayRef>,
-    /// Event type of each row, as an index into `types`.
+    /// Event type of each row, as an index into `types`; see [`EventBatch::drop_row`].
     pub type_ids: Vec<u16>,
     /// The event types that occur in this block.
     pub types: Vec<Arc<str>>,
@@ -64,5 +67,18 @@ impl EventBatch {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.event_times.len()
+    }
+
+    /// Takes a row out: nobody is interested in it any more, and the archive leaves it out. It keeps its place, since
+    /// moving every column for a few duplicates would cost more than the duplicates.
+    pub fn drop_row(&mut self, row: usize) {
+        self.interest[row] = 0;
+        self.type_ids[row] = DROPPED;
+    }
+
+    /// Whether [`EventBatch::drop_row`] took the row out.
+    #[must_use]
+    pub fn is_dropped(&self, row: usize) -> bool {
+        self.type_ids[row] == DROPPED
     }
 }

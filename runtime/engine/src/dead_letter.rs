@@ -94,8 +94,8 @@ pub struct GroupContext {
     pub digest: Digest,
     /// The group's key.
     pub key: String,
-    /// The group's window, start and end in milliseconds.
-    pub window: (i64, i64),
+    /// The group's window, start and end in milliseconds; `None` where the row never reached one.
+    pub window: Option<(i64, i64)>,
     /// The group's state before the call.
     pub state: Vec<u8>,
 }

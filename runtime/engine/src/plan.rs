@@ -28,6 +28,7 @@ pub struct ExtractionPlan {
     interest: BTreeMap<String, u64>,
     /// Consumers whose filter does not name types.
     any_type: u64,
+    consumers: usize,
 }
 
 impl ExtractionPlan {
@@ -49,6 +50,7 @@ impl ExtractionPlan {
     /// If `bit` is not below [`Self::MAX_CONSUMERS`]; the engine checks the number of metrics before.
     pub fn want(&mut self, bit: usize, types: Option<&[String]>) {
         assert!(bit < Self::MAX_CONSUMERS, "consumer {bit} of at most {}", Self::MAX_CONSUMERS);
+        self.consumers = self.consumers.max(bit + 1);
         match types {
             None => self.any_type |= 1 << bit,
             Some(types) => {
@@ -57,6 +59,12 @@ impl ExtractionPlan {
                 }
             }
         }
+    }
+
+    /// How many consumers there are: the next free bit.
+    #[must_use]
+    pub fn consumers(&self) -> usize {
+        self.consumers
     }
 
     /// Every slot, in the order of [`crate::batch::EventBatch::columns`].

@@ -46,6 +46,7 @@ pub struct SourceStart {
 
 /// What a partition has next.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and nearly always a block")]
 pub enum Next {
     /// The next block, in order.
     Block(EventBatch),
@@ -146,10 +147,13 @@ pub trait StateShard: Any + Send {
 #[derive(Clone, Debug, Default)]
 pub struct MetaBatch {
     /// Keys to set.
-    pub puts: Vec<(Vec<u8>, Vec<u8>)>,
+    pub puts: Vec<MetaEntry>,
     /// Keys to delete.
     pub deletes: Vec<Vec<u8>>,
 }
+
+/// A meta key and its value.
+pub type MetaEntry = (Vec<u8>, Vec<u8>);
 
 /// State of a job on this node.
 pub trait StateBackend: Send {
@@ -160,7 +164,7 @@ pub trait StateBackend: Send {
     fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError>;
 
     /// Meta entries whose key starts with `prefix`, by key.
-    fn meta_prefix(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, PortError>;
+    fn meta_prefix(&self, prefix: &[u8]) -> Result<Vec<MetaEntry>, PortError>;
 
     /// The commit point: every change of every shard and `meta`, in one synced write. All of it or nothing.
     fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: MetaBatch) -> Result<(), PortError>;
@@ -173,4 +177,27 @@ pub trait StateBackend: Send {
 pub trait CheckpointStore: Send {
     /// Keeps the image in `folder` as the checkpoint of `epoch`, checksummed, and drops all but the newest few.
     fn save(&mut self, epoch: Epoch, folder: &Path) -> Result<(), PortError>;
+
+    /// The epoch of the oldest checkpoint that is kept: what the tick log must reach back to.
+    fn oldest(&self) -> Result<Option<Epoch>, PortError> {
+        Ok(None)
+    }
+}
+
+/// Where the tick log is kept: beside the checkpoints, away from the state's disk if that can be lost.
+///
+/// A record is written after every sink has prepared its epoch and before the state commits it. If the state is lost,
+/// the log decides which epochs were; if it is there, later records are of an epoch that never was.
+pub trait TickLog: Send {
+    /// Adds the record of `epoch`, durably.
+    fn append(&mut self, epoch: Epoch, record: &[u8]) -> Result<(), PortError>;
+
+    /// The records of all epochs after `epoch`, in order and without a gap.
+    fn read_after(&mut self, epoch: Epoch) -> Result<Vec<(Epoch, Vec<u8>)>, PortError>;
+
+    /// Drops the records of epochs after `epoch`.
+    fn truncate_after(&mut self, epoch: Epoch) -> Result<(), PortError>;
+
+    /// May drop records of `epoch` and before.
+    fn forget_before(&mut self, epoch: Epoch) -> Result<(), PortError>;
 }

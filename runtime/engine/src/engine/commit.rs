@@ -1,0 +1,138 @@
+//! The epoch protocol: prepare, decide, finalise; and what recovery does with an interrupted one.
+//!
+//! | a crash after | state says | recovery |
+//! | --- | --- | --- |
+//! | rows were written | the epoch before | sinks forget the epoch; its input is read again |
+//! | prepare | the epoch before | the same |
+//! | the tick log has it | the epoch before | the same, and the record is dropped; if the state is lost, the log decides: the epoch is run again without writing, and finalised |
+//! | the state has it | this epoch | sinks finalise it |
+//! | sinks have shown it | this epoch | nothing |
+
+use super::{Engine, EngineError, OpenEpoch, retry};
+use crate::fail_point;
+use crate::ids::Epoch;
+use crate::ports::{MetaBatch, Sink, StateBackend};
+use crate::progress::{PartitionState, Progress};
+use crate::tick_log::EpochRecord;
+use std::time::Instant;
+use tidemark_dataflow::EventTime;
+
+impl Engine {
+    /// The epoch protocol: prepare, decide, finalise.
+    pub(super) fn commit(&mut self) -> Result<(), EngineError> {
+        let started = Instant::now();
+        let (number, again) = (self.epoch.number, self.replay.pop_front());
+        (self.hook)(fail_point::PREPARE);
+        let handles = match &again {
+            Some(record) => record.handles.clone(),
+            None => self.prepare(number)?,
+        };
+        (self.hook)(fail_point::PREPARED);
+        if let (None, Some(log)) = (&again, &mut self.tick_log) {
+            let record = EpochRecord {
+                partitions: self.ingest.names().map(str::to_owned).collect(),
+                ticks: std::mem::take(&mut self.epoch.ticks),
+                handles: handles.clone(),
+            };
+            let record = record.encode();
+            retry(|| log.append(number, &record))?;
+        }
+        (self.hook)(fail_point::LOGGED);
+        self.commit_state(number, &handles)?;
+        (self.hook)(fail_point::COMMITTED);
+        if again.is_none() {
+            for (sink, (_, handle)) in self.sinks.iter_mut().zip(&handles) {
+                retry(|| sink.finalise(number, handle))?;
+            }
+        }
+        (self.hook)(fail_point::FINALISED);
+        self.telemetry.epoch.set(number.0 as i64);
+        self.telemetry.commit_ns.set(started.elapsed().as_nanos() as i64);
+        self.epoch = OpenEpoch { number: Epoch(number.0 + 1), records: 0, ticks: Vec::new(), opened: Instant::now() };
+        self.checkpoint(number)
+    }
+
+    fn prepare(&mut self, number: Epoch) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
+        let mut handles = Vec::with_capacity(self.sinks.len());
+        for sink in &mut self.sinks {
+            let handle = retry(|| sink.prepare(number))?;
+            handles.push((sink.name().to_owned(), handle));
+        }
+        Ok(handles)
+    }
+
+    /// The commit point: one synced write of everything that the epoch changed.
+    fn commit_state(&mut self, number: Epoch, handles: &[(String, Vec<u8>)]) -> Result<(), EngineError> {
+        let mut meta = MetaBatch::default();
+        if let Some(dedup) = &mut self.dedup {
+            dedup.commit(number, &mut meta);
+        }
+        self.enrichment.commit(&mut meta);
+        self.keep_progress(number);
+        meta.puts.push(self.progress.entry());
+        meta.puts.extend(handles.iter().map(|(name, handle)| (handle_key(name), handle.clone())));
+        retry(|| self.state.commit(&mut self.shards, meta.clone()))
+    }
+
+    fn keep_progress(&mut self, number: Epoch) {
+        self.progress.epoch = number;
+        self.progress.next_partition = self.ingest.next_partition();
+        let names = self.ingest.names().zip(self.ingest.positions());
+        self.progress.partitions = names
+            .map(|(name, position)| PartitionState {
+                name: name.to_owned(),
+                position,
+                max_seen: EventTime::MIN.0,
+                activity: "active".to_owned(),
+            })
+            .collect();
+        self.progress.keep_watermarks(&self.watermarks);
+        for (stage, count) in self.job.stages.iter().zip(&mut self.poison) {
+            if *count <= stage.spec.error_budget {
+                *count /= 2;
+            }
+            let held = (stage.spec.digest.to_string(), *count);
+            self.progress.poison.insert(stage.spec.name.clone(), held);
+        }
+    }
+
+    fn checkpoint(&mut self, number: Epoch) -> Result<(), EngineError> {
+        let every = self.settings.checkpoint_every;
+        let due = every > 0 && number.0.is_multiple_of(every) || self.progress.finished;
+        let Some(store) = self.checkpoints.as_mut().filter(|_| due && every > 0) else { return Ok(()) };
+        let folder = &self.settings.snapshot_folder;
+        retry(|| self.state.snapshot(folder))?;
+        (self.hook)(fail_point::SNAPSHOT);
+        retry(|| store.save(number, folder))?;
+        if let (Some(log), Some(oldest)) = (&mut self.tick_log, store.oldest()?) {
+            retry(|| log.forget_before(oldest))?;
+        }
+        self.telemetry.checkpoints.add(1);
+        (self.hook)(fail_point::CHECKPOINTED);
+        Ok(())
+    }
+}
+
+/// Brings every sink to the last decided epoch.
+pub(super) fn recover_sinks(
+    sinks: &mut [Box<dyn Sink>],
+    state: &dyn StateBackend,
+    progress: &Progress,
+    replay: &[EpochRecord],
+) -> Result<(), EngineError> {
+    let decided = Epoch(progress.epoch.0 + replay.len() as u64);
+    for sink in sinks {
+        let handle = match replay.last() {
+            Some(record) => {
+                record.handles.iter().find(|(name, _)| name == sink.name()).map(|(_, handle)| handle.clone())
+            }
+            None => state.meta(&handle_key(sink.name()))?,
+        };
+        retry(|| sink.recover(decided, handle.as_deref()))?;
+    }
+    Ok(())
+}
+
+fn handle_key(sink: &str) -> Vec<u8> {
+    [b"sink/", sink.as_bytes()].concat()
+}

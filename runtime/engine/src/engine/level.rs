@@ -1,0 +1,131 @@
+//! The stages of a level, run by every worker side by side: one barrier per level.
+
+use super::{ArrowError, DeadLetter, Engine, EngineError, EventTime, StateShard, bug};
+use crate::batch::EventBatch;
+use crate::stage::emission::StageRows;
+use crate::stage::route::RoutedRow;
+use crate::stage::{StageInput, StageOutput, Worker};
+use std::ops::Range;
+
+/// Rows by stage of the level, worker and consumer.
+type Routed = Vec<Vec<Vec<Vec<RoutedRow>>>>;
+
+impl Engine {
+    /// Runs the stages `level`. Returns each one's rows in canonical order.
+    pub(super) fn run_level(
+        &mut self,
+        level: Range<usize>,
+        batches: &[EventBatch],
+        before: &[EventTime],
+        after: &[EventTime],
+        dead: &mut Vec<DeadLetter>,
+    ) -> Result<Vec<(usize, StageRows)>, EngineError> {
+        let routed = self.route(level.clone(), batches, dead);
+        let stages = &self.job.stages[level.clone()];
+        let (key_groups, poison) = (self.settings.key_groups, &self.poison);
+        let run = |(index, worker, shard): Share<'_>| -> Result<Vec<StageOutput>, EngineError> {
+            let mut outputs = Vec::with_capacity(stages.len());
+            for (place, stage) in stages.iter().enumerate() {
+                let input = StageInput {
+                    stage,
+                    batches,
+                    watermark: before[stage.index],
+                    next_watermark: after[stage.index],
+                    key_groups,
+                    quarantined: poison[stage.index] > stage.spec.error_budget,
+                };
+                outputs.push(worker.run(shard, input, &routed[place][index])?);
+            }
+            Ok(outputs)
+        };
+        let shares = self.workers.iter_mut().zip(&mut self.shards).enumerate();
+        let shares = shares.map(|(index, (worker, shard))| (index, worker, &mut **shard)).collect();
+        let outputs = run_workers(shares, &run)?;
+        self.collect(level, outputs, after, dead)
+    }
+
+    fn route(&self, level: Range<usize>, batches: &[EventBatch], dead: &mut Vec<DeadLetter>) -> Routed {
+        let route_stage = |index: usize| {
+            let stage = &self.job.stages[index];
+            let mut routed = vec![vec![Vec::new(); stage.consumers.len()]; self.workers.len()];
+            for (place, consumer) in stage.consumers.iter().enumerate() {
+                let mut workers = vec![Vec::new(); self.workers.len()];
+                for batch in batches.iter().enumerate() {
+                    consumer.route(stage, batch, self.settings.key_groups, &mut workers, dead);
+                }
+                stage.telemetry.rows_in.add(workers.iter().map(|rows| rows.len() as u64).sum());
+                for (worker, rows) in workers.into_iter().enumerate() {
+                    routed[worker][place] = rows;
+                }
+            }
+            routed
+        };
+        level.map(route_stage).collect()
+    }
+
+    fn collect(
+        &mut self,
+        level: Range<usize>,
+        outputs: Vec<Vec<StageOutput>>,
+        after: &[EventTime],
+        dead: &mut Vec<DeadLetter>,
+    ) -> Result<Vec<(usize, StageRows)>, EngineError> {
+        let mut by_stage: Vec<Vec<StageOutput>> = level.clone().map(|_| Vec::new()).collect();
+        for outputs in outputs {
+            by_stage.iter_mut().zip(outputs).for_each(|(stage, output)| stage.push(output));
+        }
+        let mut rows = Vec::with_capacity(level.len());
+        for (index, outputs) in level.zip(by_stage) {
+            let stage = &self.job.stages[index];
+            stage.telemetry.watermark_ms.set(after[index].0);
+            let first = dead.len();
+            let mut emissions = Vec::with_capacity(outputs.len());
+            for output in outputs {
+                self.poison[index] = self.poison[index].saturating_add(output.poison);
+                dead.extend(output.dead);
+                emissions.push(output.emission);
+            }
+            sort_letters(&mut dead[first..]);
+            let quarantined = self.poison[index] > stage.spec.error_budget;
+            if quarantined && stage.telemetry.quarantined.get() == 0 {
+                tracing::error!(metric = %stage.spec.name, "quarantined: more poison groups than its budget");
+            }
+            stage.telemetry.quarantined.set(i64::from(quarantined));
+            rows.push((index, StageRows::merge(stage, emissions).map_err(|error: ArrowError| bug(error))?));
+        }
+        Ok(rows)
+    }
+}
+
+/// A worker, its number and its state.
+type Share<'a> = (usize, &'a mut Worker, &'a mut dyn StateShard);
+
+/// Runs `run` for every worker: the first on this thread, the others beside it.
+fn run_workers(
+    shares: Vec<Share<'_>>,
+    run: &(dyn Fn(Share<'_>) -> Result<Vec<StageOutput>, EngineError> + Sync),
+) -> Result<Vec<Vec<StageOutput>>, EngineError> {
+    let mut shares = shares.into_iter();
+    let Some(first) = shares.next() else { return Ok(Vec::new()) };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = shares.map(|share| scope.spawn(move || run(share))).collect();
+        let mut outputs = vec![run(first)?];
+        for other in others {
+            let output = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            outputs.push(output);
+        }
+        Ok(outputs)
+    })
+}
+
+/// Dead letters of one stage in an order that does not depend on the number of workers.
+fn sort_letters(letters: &mut [DeadLetter]) {
+    letters.sort_by(|a, b| {
+        let key = |letter: &DeadLetter| {
+            let metric = letter.metric.as_ref();
+            let key = metric.map(|metric| (metric.key.clone(), metric.window));
+            (letter.event_time, letter.position, key, letter.reason)
+        };
+        key(a).cmp(&key(b))
+    });
+}

@@ -1,0 +1,418 @@
+//! The engine: takes ticks from the source through dedup, enrichment and the stages, and commits epochs.
+//!
+//! Results are a function of the input and the tick log alone. What the clock decides (when a live tick or epoch closes,
+//! which partition is idle) is decided in [`crate::ingest`] and here in [`Engine::epoch_is_due`], and written down.
+
+use crate::archive;
+use crate::dead_letter::DeadLetter;
+use crate::dedup::{Dedup, DedupSettings};
+use crate::enrichment::{Enrichment, TableSnapshot, TableSpec};
+use crate::error::EngineError;
+use crate::fail_point::{self, Hook};
+use crate::ids::{Epoch, Tick};
+use crate::ingest::{Ingest, TickInput, TickLimits};
+use crate::job::Job;
+use crate::metric::MetricSpec;
+use crate::output::Table;
+use crate::plan::ExtractionPlan;
+use crate::ports::{CheckpointStore, PortError, Sink, Source, StateBackend, StateShard, TickLog};
+use crate::progress::Progress;
+use crate::stage::Worker;
+use crate::telemetry::Telemetry;
+use crate::tick_log::{EpochRecord, TickRecord};
+use arrow_schema::ArrowError;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidemark_dataflow::watermark::{Activity, Watermarks};
+use tidemark_dataflow::{EventTime, KeyGroups};
+
+mod commit;
+mod level;
+
+use commit::recover_sinks;
+
+/// How an engine runs. Changing `key_groups` needs a new job; everything else may differ from run to run.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// Shards of the key space.
+    pub key_groups: KeyGroups,
+    /// Threads that stages run on. Results do not depend on it.
+    pub workers: usize,
+    /// Bounds of a tick.
+    pub tick: TickLimits,
+    /// Records after which an epoch of a bounded source closes.
+    pub epoch_records: usize,
+    /// Time after which an epoch of a live source closes.
+    pub epoch_interval: Duration,
+    /// Uncommitted state that closes an epoch early, in bytes.
+    pub epoch_dirty_bytes: usize,
+    /// How far behind the newest event of its partition an event may come, in ms.
+    pub watermark_bound_ms: i64,
+    /// Deduplication; `None`: off.
+    pub dedup: Option<DedupSettings>,
+    /// Whether cleansed events are archived.
+    pub archive: bool,
+    /// Epochs between checkpoints; 0: none.
+    pub checkpoint_every: u64,
+    /// Where the image for a checkpoint is made, on the file system of the state.
+    pub snapshot_folder: PathBuf,
+}
+
+/// Everything that an engine is made of.
+pub struct EngineParts {
+    /// How it runs.
+    pub settings: EngineSettings,
+    /// What it computes.
+    pub metrics: Vec<MetricSpec>,
+    /// Where events come from.
+    pub source: Box<dyn Source>,
+    /// Where rows go.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Where state is kept.
+    pub state: Box<dyn StateBackend>,
+    /// Where checkpoints are kept; `None`: none are taken.
+    pub checkpoints: Option<Box<dyn CheckpointStore>>,
+    /// Where the tick log is kept; `None` where losing the state's disk may cost the job.
+    pub tick_log: Option<Box<dyn TickLog>>,
+    /// Lookup tables.
+    pub tables: Vec<TableSpec>,
+    /// Their contents from files.
+    pub table_files: Vec<TableSnapshot>,
+    /// Whether the state is an old one, from a checkpoint: then the tick log says what to run again.
+    pub restored: bool,
+    /// Our own counters.
+    pub telemetry: Arc<Telemetry>,
+    /// Told of every fail point.
+    pub hook: Hook,
+}
+
+/// What one step did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// A tick.
+    Ticked,
+    /// Nothing: a live source is silent.
+    Idle,
+    /// Nothing: a bounded source has ended, everything is emitted and committed.
+    Finished,
+}
+
+/// Most attempts at a port that may recover, with a pause that doubles from 50 ms up to 5 s: about two minutes.
+const ATTEMPTS: u32 = 30;
+
+/// The engine. Drive it with [`Engine::step`], end it with [`Engine::close`].
+pub struct Engine {
+    settings: EngineSettings,
+    plan: Arc<ExtractionPlan>,
+    job: Job,
+    ingest: Ingest,
+    sinks: Vec<Box<dyn Sink>>,
+    state: Box<dyn StateBackend>,
+    /// State of each worker.
+    shards: Vec<Box<dyn StateShard>>,
+    workers: Vec<Worker>,
+    checkpoints: Option<Box<dyn CheckpointStore>>,
+    tick_log: Option<Box<dyn TickLog>>,
+    dedup: Option<Dedup>,
+    enrichment: Enrichment,
+    watermarks: Watermarks,
+    progress: Progress,
+    poison: Vec<u32>,
+    epoch: OpenEpoch,
+    /// Epochs that are run again, with their sinks' handles; rows don't leave.
+    replay: std::collections::VecDeque<EpochRecord>,
+    events: Arc<Table>,
+    dead_letters: Arc<Table>,
+    telemetry: Arc<Telemetry>,
+    hook: Hook,
+}
+
+/// The epoch that is not committed yet.
+struct OpenEpoch {
+    number: Epoch,
+    records: usize,
+    ticks: Vec<TickRecord>,
+    opened: Instant,
+}
+
+impl Engine {
+    /// Opens the job where it was committed, or anew. Finishes what a crash interrupted.
+    pub fn open(parts: EngineParts) -> Result<Self, EngineError> {
+        let EngineParts { settings, metrics, source, mut sinks, state, tables, table_files, mut tick_log, .. } = parts;
+        let found = Progress::load(&*state)?;
+        let key_groups = settings.key_groups.count();
+        let mut progress = found.unwrap_or_else(|| Progress::new(key_groups));
+        if progress.key_groups != key_groups {
+            return Err(EngineError::Job(format!(
+                "the job was made with {} key groups, the configuration says {key_groups}: they can't change; put the \
+                 old number back, or start with an empty data folder",
+                progress.key_groups
+            )));
+        }
+        let mut plan = ExtractionPlan::default();
+        let job = Job::compile(metrics, &mut plan, &mut progress, &parts.telemetry)?;
+        for path in tables.iter().flat_map(|table| &table.event_keys) {
+            plan.slot(path, crate::descriptor::ColumnType::Text);
+        }
+        if settings.archive {
+            for table in &tables {
+                for field in &table.fields {
+                    plan.slot(&format!("enrich.{}.{field}", table.name), crate::descriptor::ColumnType::Text);
+                }
+            }
+        }
+        let plan = Arc::new(plan);
+        let replay = match &mut tick_log {
+            None => Vec::new(),
+            Some(log) if parts.restored => log.read_after(progress.epoch)?,
+            Some(log) => {
+                log.truncate_after(progress.epoch)?;
+                Vec::new()
+            }
+        };
+        let replay: Vec<EpochRecord> =
+            replay.into_iter().map(|(epoch, record)| EpochRecord::decode(epoch, &record)).collect::<Result<_, _>>()?;
+        recover_sinks(&mut sinks, &*state, &progress, &replay)?;
+        let ingest =
+            Ingest::start(source, settings.tick, plan.clone(), &progress.partitions, progress.next_partition, &replay)?;
+        let dedup = settings.dedup.map(|dedup| Dedup::open(dedup, &*state)).transpose()?;
+        let enrichment = Enrichment::open(tables, table_files, &*state)?;
+        let shards = state.shards(settings.workers)?;
+        let mut workers = Vec::with_capacity(shards.len());
+        for _ in &shards {
+            let guests = job.stages.iter().map(|stage| stage.spec.guest.instantiate());
+            workers.push(Worker { guests: guests.collect::<Result<_, _>>()? });
+        }
+        let poison = job.stages.iter().map(|stage| {
+            let held = progress.poison.get(&stage.spec.name);
+            held.filter(|(digest, _)| *digest == stage.spec.digest.to_string()).map_or(0, |(_, count)| *count)
+        });
+        let telemetry = parts.telemetry;
+        telemetry.epoch.set(progress.epoch.0 as i64);
+        Ok(Self {
+            watermarks: progress.watermarks(settings.watermark_bound_ms),
+            poison: poison.collect(),
+            epoch: OpenEpoch {
+                number: Epoch(progress.epoch.0 + 1),
+                records: 0,
+                ticks: Vec::new(),
+                opened: Instant::now(),
+            },
+            replay: replay.into(),
+            events: Table::events(),
+            dead_letters: Table::dead_letters(),
+            checkpoints: parts.checkpoints,
+            hook: parts.hook,
+            settings,
+            plan,
+            job,
+            ingest,
+            sinks,
+            state,
+            shards,
+            workers,
+            tick_log,
+            dedup,
+            enrichment,
+            progress,
+            telemetry,
+        })
+    }
+
+    /// What is committed.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether the source ends by itself.
+    #[must_use]
+    pub fn bounded(&self) -> bool {
+        self.ingest.bounded()
+    }
+
+    /// Whether the last step committed an epoch, so that nothing is open.
+    #[must_use]
+    pub fn at_epoch_boundary(&self) -> bool {
+        self.epoch.ticks.is_empty()
+    }
+
+    /// Does one tick, and commits the epoch if it is due.
+    pub fn step(&mut self) -> Result<Step, EngineError> {
+        if self.progress.finished {
+            return Ok(Step::Finished);
+        }
+        let Some(tick) = self.ingest.tick()? else {
+            if !self.at_epoch_boundary() && self.epoch_is_due() {
+                self.commit()?;
+            }
+            return Ok(Step::Idle);
+        };
+        self.run_tick(tick)?;
+        (self.hook)(fail_point::TICK_DONE);
+        let ended = self.ingest.ended();
+        if ended || self.epoch_is_due() {
+            self.progress.finished = ended;
+            self.commit()?;
+        }
+        Ok(Step::Ticked)
+    }
+
+    /// Commits what is open. A bounded source should be stepped to the end of its epoch instead, so that its epochs do
+    /// not depend on when it was stopped.
+    pub fn close(mut self) -> Result<Progress, EngineError> {
+        if !self.at_epoch_boundary() {
+            self.commit()?;
+        }
+        Ok(self.progress)
+    }
+
+    fn epoch_is_due(&self) -> bool {
+        if let Some(record) = self.replay.front() {
+            return self.epoch.ticks.len() >= record.ticks.len();
+        }
+        let dirty: usize = self.shards.iter().map(|shard| shard.dirty_bytes()).sum();
+        self.telemetry.dirty_bytes.set(dirty as i64);
+        if dirty >= self.settings.epoch_dirty_bytes {
+            return true;
+        }
+        if self.ingest.bounded() {
+            self.epoch.records >= self.settings.epoch_records
+        } else {
+            self.epoch.opened.elapsed() >= self.settings.epoch_interval
+        }
+    }
+
+    fn run_tick(&mut self, tick: TickInput) -> Result<(), EngineError> {
+        let TickInput { record, mut batches } = tick;
+        self.progress.tick = Tick(self.progress.tick.0 + 1);
+        self.telemetry.ticks.add(1);
+        let mut dead: Vec<DeadLetter> = Vec::new();
+        let partitions = self.ingest.names().count();
+        self.watermarks.ensure(partitions);
+        self.enrichment.learn(&batches);
+        for batch in &mut batches {
+            self.epoch.records += batch.records;
+            self.telemetry.records.add(batch.records as u64);
+            self.telemetry.bytes.add(batch.raw.buffer.len() as u64);
+            dead.append(&mut batch.dead);
+            if let Some(newest) = batch.event_times.iter().max() {
+                self.watermarks.observe(batch.partition.0 as usize, EventTime(*newest));
+            }
+            if let Some(dedup) = &mut self.dedup {
+                drop_duplicates(dedup, batch, &self.telemetry);
+            }
+            self.enrichment.fill(&self.plan, batch, &self.telemetry);
+        }
+        for index in &record.idle {
+            self.watermarks.set_activity(*index as usize, Activity::Idle);
+        }
+        for index in &record.ended {
+            self.watermarks.set_activity(*index as usize, Activity::Ended);
+        }
+        self.epoch.ticks.push(record);
+        let before = self.job.watermarks(self.watermarks.current());
+        let watermark = self.watermarks.advance();
+        let after = self.job.watermarks(watermark);
+        self.telemetry.watermark_ms.set(watermark.0);
+        if self.settings.archive {
+            self.archive(&batches)?;
+        }
+        self.run_stages(batches, &before, &after, &mut dead)?;
+        if let Some(dedup) = &mut self.dedup {
+            dedup.expire(watermark, &self.telemetry);
+        }
+        self.write_dead(&dead)
+    }
+
+    fn run_stages(
+        &mut self,
+        mut batches: Vec<crate::batch::EventBatch>,
+        before: &[EventTime],
+        after: &[EventTime],
+        dead: &mut Vec<DeadLetter>,
+    ) -> Result<(), EngineError> {
+        for level in self.job.levels.clone() {
+            let rows = self.run_level(level, &batches, before, after, dead)?;
+            for (index, rows) in rows {
+                let stage = &self.job.stages[index];
+                stage.telemetry.rows_out.add(rows.len() as u64);
+                if rows.len() == 0 {
+                    continue;
+                }
+                let batch = rows.record_batch(stage, self.epoch.number).map_err(bug)?;
+                if self.replay.is_empty() {
+                    for sink in &mut self.sinks {
+                        retry(|| sink.write(&stage.table, &batch))?;
+                    }
+                }
+                if self.job.has_readers(index) {
+                    batches.push(rows.as_events(stage, &self.plan, self.progress.tick));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn archive(&mut self, batches: &[crate::batch::EventBatch]) -> Result<(), EngineError> {
+        if !self.replay.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.ingest.names().collect();
+        for batch in batches.iter().filter(|batch| batch.rows() > 0) {
+            let name = names[batch.partition.0 as usize];
+            let rows = archive::event_rows(&self.events, &self.plan, batch, name, self.epoch.number).map_err(bug)?;
+            for sink in &mut self.sinks {
+                retry(|| sink.write(&self.events, &rows))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_dead(&mut self, dead: &[DeadLetter]) -> Result<(), EngineError> {
+        if dead.is_empty() || !self.replay.is_empty() {
+            return Ok(());
+        }
+        dead.iter().for_each(|letter| self.telemetry.add_dead(letter.reason, 1));
+        let names: Vec<&str> = self.ingest.names().collect();
+        let rows = archive::dead_rows(&self.dead_letters, dead, &names, self.epoch.number).map_err(bug)?;
+        for sink in &mut self.sinks {
+            retry(|| sink.write(&self.dead_letters, &rows))?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes events out whose id was seen before.
+fn drop_duplicates(dedup: &mut Dedup, batch: &mut crate::batch::EventBatch, telemetry: &Telemetry) {
+    let mut duplicates = 0;
+    for row in 0..batch.rows() {
+        if !dedup.is_new(batch.ids[row], batch.event_times[row]) {
+            batch.drop_row(row);
+            duplicates += 1;
+        }
+    }
+    telemetry.duplicates.add(duplicates);
+}
+
+/// An array that doesn't fit its table: a mistake of ours, never of the input.
+fn bug(error: ArrowError) -> EngineError {
+    EngineError::Job(format!("internal error, please report it: {error}"))
+}
+
+/// Repeats what may recover, with growing pauses.
+fn retry<T>(mut attempt: impl FnMut() -> Result<T, PortError>) -> Result<T, EngineError> {
+    let mut pause = Duration::from_millis(50);
+    for _ in 1..ATTEMPTS {
+        match attempt() {
+            Err(PortError::Retry(message)) => {
+                tracing::warn!(%message, ?pause, "trying again");
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            result => return Ok(result?),
+        }
+    }
+    Ok(attempt()?)
+}

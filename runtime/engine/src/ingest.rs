@@ -1,0 +1,268 @@
+//! Ticks from a source: which blocks make the next tick.
+//!
+//! A bounded source gives ticks by rows alone: partitions are asked in rotation, one block each, until the tick is
+//! full. A live source also closes a tick when its interval is over; the clock is read nowhere else, and what it decided
+//! is in the tick log. A re-run makes the ticks that the log says.
+
+use crate::batch::EventBatch;
+use crate::error::EngineError;
+use crate::ids::{Offset, Partition};
+use crate::plan::ExtractionPlan;
+use crate::ports::{Next, PortError, Source, SourceStart};
+use crate::progress::PartitionState;
+use crate::tick_log::{EpochRecord, TickRecord};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Bounds of one tick.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TickLimits {
+    /// Most records; a tick ends with the block that reaches it. At least 1.
+    pub records: usize,
+    /// Most bytes of one block.
+    pub block_bytes: usize,
+    /// How long a live source's tick stays open.
+    pub interval: Duration,
+    /// Silence after which a live partition no longer holds the watermark back; `None`: it always does.
+    pub idle_after: Option<Duration>,
+}
+
+impl Default for TickLimits {
+    fn default() -> Self {
+        Self {
+            records: 16_384,
+            block_bytes: 8 << 20,
+            interval: Duration::from_millis(20),
+            idle_after: Some(Duration::from_secs(60)),
+        }
+    }
+}
+
+/// What makes one tick.
+#[derive(Default)]
+pub(crate) struct TickInput {
+    pub(crate) record: TickRecord,
+    pub(crate) batches: Vec<EventBatch>,
+}
+
+struct Lane {
+    name: String,
+    /// Its place in the source, once the source has it.
+    place: Option<Partition>,
+    position: Offset,
+    ended: bool,
+    idle: bool,
+    last_block: Instant,
+}
+
+/// The source, seen as a sequence of ticks.
+pub(crate) struct Ingest {
+    source: Box<dyn Source>,
+    limits: TickLimits,
+    lanes: Vec<Lane>,
+    next: usize,
+    replay: VecDeque<TickRecord>,
+}
+
+impl Ingest {
+    /// Starts the source where `partitions` left off; `replay` is run again first.
+    pub(crate) fn start(
+        mut source: Box<dyn Source>,
+        limits: TickLimits,
+        plan: Arc<ExtractionPlan>,
+        partitions: &[PartitionState],
+        next: usize,
+        replay: &[EpochRecord],
+    ) -> Result<Self, EngineError> {
+        let mut cuts: BTreeMap<String, Vec<Offset>> = BTreeMap::new();
+        for record in replay {
+            for (place, end) in record.ticks.iter().flat_map(|tick| &tick.blocks) {
+                cuts.entry(record.partitions[*place as usize].clone()).or_default().push(*end);
+            }
+        }
+        let expected = partitions.len().max(source.partitions().len()).max(1);
+        source.start(SourceStart {
+            positions: partitions.iter().map(|partition| (partition.name.clone(), partition.position)).collect(),
+            cuts,
+            plan,
+            block_records: limits.records.div_ceil(expected),
+            block_bytes: limits.block_bytes,
+        })?;
+        let lanes = partitions.iter().map(|partition| Lane {
+            name: partition.name.clone(),
+            place: None,
+            position: partition.position,
+            ended: partition.activity == "ended",
+            idle: partition.activity == "idle",
+            last_block: Instant::now(),
+        });
+        let replay = replay.iter().flat_map(|record| record.ticks.iter().cloned()).collect();
+        let mut ingest = Self { source, limits, lanes: lanes.collect(), next, replay };
+        ingest.meet_partitions();
+        for lane in &ingest.lanes {
+            if lane.place.is_none() && !lane.ended {
+                return Err(EngineError::Job(format!(
+                    "the source no longer has partition {}, of which everything up to {} was read: bring it back, or \
+                     start with an empty data folder",
+                    lane.name, lane.position
+                )));
+            }
+        }
+        Ok(ingest)
+    }
+
+    /// Gives new partitions of the source the next places.
+    fn meet_partitions(&mut self) {
+        for (place, name) in self.source.partitions().iter().enumerate() {
+            let place = Some(Partition(place as u32));
+            match self.lanes.iter_mut().find(|lane| lane.name == *name) {
+                Some(lane) => lane.place = place,
+                None => self.lanes.push(Lane {
+                    name: name.clone(),
+                    place,
+                    position: Offset(0),
+                    ended: false,
+                    idle: false,
+                    last_block: Instant::now(),
+                }),
+            }
+        }
+    }
+
+    /// Names of all partitions, by place.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.lanes.iter().map(|lane| lane.name.as_str())
+    }
+
+    /// Where reading of each partition goes on, by place.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = Offset> {
+        self.lanes.iter().map(|lane| lane.position)
+    }
+
+    /// Which partition is asked first for the next tick.
+    pub(crate) fn next_partition(&self) -> usize {
+        self.next
+    }
+
+    pub(crate) fn bounded(&self) -> bool {
+        self.source.bounded()
+    }
+
+    /// Whether every partition has ended.
+    pub(crate) fn ended(&self) -> bool {
+        self.replay.is_empty() && self.lanes.iter().all(|lane| lane.ended)
+    }
+
+    /// The next tick; `None` if a live source has nothing to say.
+    pub(crate) fn tick(&mut self) -> Result<Option<TickInput>, EngineError> {
+        if let Some(record) = self.replay.pop_front() {
+            return self.tick_again(record).map(Some);
+        }
+        self.meet_partitions();
+        let mut tick = TickInput::default();
+        let deadline = Instant::now() + self.limits.interval;
+        let mut records = 0;
+        loop {
+            records += self.round(&mut tick, self.limits.records - records, deadline)?;
+            let full = records >= self.limits.records;
+            if full || self.source.bounded() || Instant::now() >= deadline || self.ended() {
+                break;
+            }
+        }
+        self.find_idle(&mut tick);
+        let empty = tick.record == TickRecord::default();
+        Ok((!empty).then_some(tick))
+    }
+
+    /// Asks each partition for one block, in rotation, until `room` records are there. Returns how many came.
+    fn round(&mut self, tick: &mut TickInput, room: usize, deadline: Instant) -> Result<usize, EngineError> {
+        let (count, first) = (self.lanes.len(), self.next);
+        let mut records = 0;
+        for step in 0..count {
+            let index = (first + step) % count;
+            let wait = deadline.saturating_duration_since(Instant::now()) / count as u32;
+            let lane = &mut self.lanes[index];
+            let Some(place) = lane.place.filter(|_| !lane.ended) else { continue };
+            match self.source.next(place, wait)? {
+                Next::Block(batch) => {
+                    records += batch.records;
+                    self.next = (index + 1) % count;
+                    self.take(tick, index, batch);
+                    if records >= room {
+                        break;
+                    }
+                }
+                Next::Pending => {}
+                Next::End => {
+                    lane.ended = true;
+                    tick.record.ended.push(index as u32);
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    fn take(&mut self, tick: &mut TickInput, index: usize, mut batch: EventBatch) {
+        let lane = &mut self.lanes[index];
+        (lane.position, lane.idle, lane.last_block) = (batch.end, false, Instant::now());
+        batch.partition = Partition(index as u32);
+        for letter in &mut batch.dead {
+            if let Some((partition, _)) = &mut letter.position {
+                *partition = batch.partition;
+            }
+        }
+        tick.record.blocks.push((index as u32, batch.end));
+        tick.batches.push(batch);
+    }
+
+    fn find_idle(&mut self, tick: &mut TickInput) {
+        let Some(idle_after) = self.limits.idle_after.filter(|_| !self.source.bounded()) else { return };
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            if !lane.ended && !lane.idle && lane.last_block.elapsed() >= idle_after {
+                lane.idle = true;
+                tick.record.idle.push(index as u32);
+            }
+        }
+    }
+
+    /// Makes the tick that `record` tells of.
+    fn tick_again(&mut self, record: TickRecord) -> Result<TickInput, EngineError> {
+        let mut tick = TickInput::default();
+        for (index, end) in &record.blocks {
+            self.meet_partitions();
+            let index = *index as usize;
+            let gone = || PortError::Stop(format!("a partition that the tick log names is gone: place {index}"));
+            let lane = self.lanes.get(index).ok_or_else(gone)?;
+            let place = lane.place.ok_or_else(gone)?;
+            let name = lane.name.clone();
+            let batch = loop {
+                match self.source.next(place, Duration::from_secs(1))? {
+                    Next::Block(batch) => break batch,
+                    Next::Pending => {}
+                    Next::End => {
+                        return Err(PortError::Stop(format!(
+                            "partition {name} ends before {end}, up to which it was read before: its content has \
+                             changed; bring the old content back, or start with an empty data folder"
+                        ))
+                        .into());
+                    }
+                }
+            };
+            if batch.end != *end {
+                return Err(PortError::Stop(format!(
+                    "partition {name} gives a block up to {} where it gave one up to {end} before: its content has \
+                     changed; bring the old content back, or start with an empty data folder",
+                    batch.end
+                ))
+                .into());
+            }
+            self.next = (index + 1) % self.lanes.len();
+            self.take(&mut tick, index, batch);
+        }
+        record.ended.iter().for_each(|index| self.lanes[*index as usize].ended = true);
+        record.idle.iter().for_each(|index| self.lanes[*index as usize].idle = true);
+        tick.record = record;
+        Ok(tick)
+    }
+}

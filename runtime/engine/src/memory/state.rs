@@ -1,0 +1,170 @@
+//! State in ordered maps. A commit is all or nothing; what a dropped shard held is gone.
+
+use crate::ids::StageId;
+use crate::ports::{MetaBatch, MetaEntry, PortError, StateBackend, StateKey, StateShard, Timer};
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tidemark_dataflow::{EventTime, KeyGroup};
+
+type TimerEntry = (StageId, EventTime, StateKey, KeyGroup);
+
+#[derive(Clone, Default)]
+struct Committed {
+    values: BTreeMap<StateKey, Vec<u8>>,
+    timers: BTreeSet<TimerEntry>,
+    meta: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// A handle to state that outlives engines.
+#[derive(Clone)]
+pub struct MemoryState {
+    committed: Arc<Mutex<Committed>>,
+    key_groups: u16,
+}
+
+impl MemoryState {
+    /// Empty state of a job with `key_groups` key groups.
+    #[must_use]
+    pub fn new(key_groups: u16) -> Self {
+        Self { committed: Arc::default(), key_groups }
+    }
+
+    /// A copy that goes its own way: an image for a later restore.
+    #[must_use]
+    pub fn image(&self) -> Self {
+        Self { committed: Arc::new(Mutex::new(self.lock().clone())), key_groups: self.key_groups }
+    }
+
+    /// Committed values and timers.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        let committed = self.lock();
+        (committed.values.len(), committed.timers.len())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Committed> {
+        self.committed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl StateBackend for MemoryState {
+    fn shards(&self, workers: usize) -> Result<Vec<Box<dyn StateShard>>, PortError> {
+        let committed = self.lock();
+        let groups = tidemark_dataflow::KeyGroups::new(self.key_groups)
+            .ok_or_else(|| PortError::Stop("a job needs at least one key group".to_owned()))?;
+        let shard = |worker| -> Box<dyn StateShard> {
+            let own = |group: KeyGroup| groups.worker_of(group, workers) == worker;
+            let timers = committed.timers.iter().filter(|(_, _, _, group)| own(*group)).cloned().collect();
+            let own_key = |key: &StateKey| own(KeyGroup(u16::from_be_bytes([key[2], key[3]])));
+            let values = committed.values.iter().filter(|(key, _)| own_key(key));
+            let values = values.map(|(key, value)| (key.clone(), value.clone())).collect();
+            Box::new(MemoryShard {
+                values,
+                timers,
+                changed: BTreeSet::new(),
+                set: BTreeSet::new(),
+                gone: BTreeSet::new(),
+            })
+        };
+        Ok((0..workers).map(shard).collect())
+    }
+
+    fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError> {
+        Ok(self.lock().meta.get(key).cloned())
+    }
+
+    fn meta_prefix(&self, prefix: &[u8]) -> Result<Vec<MetaEntry>, PortError> {
+        let committed = self.lock();
+        let entries = committed.meta.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+        Ok(entries.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: MetaBatch) -> Result<(), PortError> {
+        let mut committed = self.lock();
+        for shard in shards {
+            let shard: &mut dyn Any = &mut **shard;
+            let shard = shard
+                .downcast_mut::<MemoryShard>()
+                .ok_or_else(|| PortError::Stop("a shard of another backend was committed".to_owned()))?;
+            for key in std::mem::take(&mut shard.changed) {
+                match shard.values.get(&key) {
+                    Some(value) => committed.values.insert(key, value.clone()),
+                    None => committed.values.remove(&key),
+                };
+            }
+            committed.timers.append(&mut shard.set);
+            for timer in std::mem::take(&mut shard.gone) {
+                committed.timers.remove(&timer);
+            }
+        }
+        committed.meta.extend(meta.puts);
+        meta.deletes.iter().for_each(|key| drop(committed.meta.remove(key)));
+        Ok(())
+    }
+
+    fn snapshot(&self, _into: &Path) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+struct MemoryShard {
+    values: BTreeMap<StateKey, Vec<u8>>,
+    timers: BTreeSet<TimerEntry>,
+    changed: BTreeSet<StateKey>,
+    set: BTreeSet<TimerEntry>,
+    gone: BTreeSet<TimerEntry>,
+}
+
+impl StateShard for MemoryShard {
+    fn prefetch(&mut self, _keys: &[StateKey]) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>, PortError> {
+        Ok(self.values.get(key).map(Vec::as_slice))
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.changed.insert(key.into());
+        self.values.insert(key.into(), value.to_vec());
+    }
+
+    fn delete(&mut self, key: &[u8]) {
+        self.changed.insert(key.into());
+        self.values.remove(key);
+    }
+
+    fn set_timer(&mut self, stage: StageId, group: KeyGroup, timer: Timer) {
+        let entry = (stage, timer.time, timer.key, group);
+        self.gone.remove(&entry);
+        self.timers.insert(entry.clone());
+        self.set.insert(entry);
+    }
+
+    fn clear_timer(&mut self, stage: StageId, group: KeyGroup, timer: &Timer) {
+        let entry = (stage, timer.time, timer.key.clone(), group);
+        self.set.remove(&entry);
+        self.timers.remove(&entry);
+        self.gone.insert(entry);
+    }
+
+    fn due(&mut self, stage: StageId, until: EventTime, limit: usize) -> Result<Vec<(KeyGroup, Timer)>, PortError> {
+        let first = (stage, EventTime::MIN, StateKey::default(), KeyGroup(0));
+        let due = self.timers.range(first..).take_while(|entry| entry.0 == stage && entry.1 <= until);
+        let due: Vec<TimerEntry> = due.take(limit).cloned().collect();
+        for entry in &due {
+            self.timers.remove(entry);
+            self.set.remove(entry);
+            self.gone.insert(entry.clone());
+        }
+        Ok(due.into_iter().map(|(_, time, key, group)| (group, Timer { time, key })).collect())
+    }
+
+    fn dirty_bytes(&self) -> usize {
+        let values = self.changed.iter().map(|key| key.len() + self.values.get(key).map_or(0, Vec::len));
+        let timers = self.set.iter().chain(&self.gone).map(|(_, _, key, _)| key.len() + 8);
+        values.chain(timers).sum()
+    }
+}

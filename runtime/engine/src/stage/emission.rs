@@ -1,0 +1,158 @@
+//! What a stage emits in a tick: collected per worker, put in canonical order, made into a table's rows.
+
+use super::Stage;
+use crate::guest::{Emitted, Groups, VarBytes};
+use crate::ids::Epoch;
+use crate::output::arrow_type;
+use arrow_array::{
+    ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array, new_empty_array,
+};
+use arrow_schema::ArrowError;
+use arrow_select::concat::concat;
+use arrow_select::take::take;
+use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Emitted rows of one stage, in the order in which a worker made them.
+#[derive(Default)]
+pub(crate) struct Emission {
+    keys: VarBytes,
+    rows: Vec<RowMeta>,
+    /// Output columns of each call.
+    chunks: Vec<Vec<ArrayRef>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct RowMeta {
+    /// Window, where there is one.
+    window: (i64, i64),
+    time: i64,
+    /// What tells rows of one (key, window, time) apart.
+    identity: u64,
+    /// Number of the row within its group and call.
+    ordinal: u32,
+}
+
+impl Emission {
+    /// Adds the rows of one call. Rows of failed groups have been left out by the guest port already.
+    pub(crate) fn add(&mut self, groups: &Groups, identities: &[u64], ok: &[bool], emitted: Emitted) {
+        if emitted.groups.is_empty() {
+            return;
+        }
+        let (mut previous, mut ordinal) = (None, 0);
+        let mut kept = Vec::with_capacity(emitted.groups.len());
+        for (row, group) in emitted.groups.iter().enumerate() {
+            ordinal = if previous == Some(*group) { ordinal + 1 } else { 0 };
+            previous = Some(*group);
+            let group = *group as usize;
+            if !ok[group] {
+                continue;
+            }
+            kept.push(row as u32);
+            self.keys.push(groups.keys.get(group));
+            self.rows.push(RowMeta {
+                window: (groups.window_starts[group], groups.window_ends[group]),
+                time: groups.times[group],
+                identity: identities[group],
+                ordinal,
+            });
+        }
+        if kept.len() == emitted.groups.len() {
+            self.chunks.push(emitted.columns);
+        } else {
+            let kept = UInt32Array::from(kept);
+            let columns = emitted.columns.iter().map(|column| take(column, &kept, None));
+            self.chunks.push(columns.collect::<Result<_, _>>().expect("indices are rows of the column"));
+        }
+    }
+}
+
+/// The rows of a stage in a tick, in canonical order: (event time, key, window, order of making).
+pub(crate) struct StageRows {
+    pub(crate) times: Vec<i64>,
+    pub(crate) keys: StringArray,
+    windows: Vec<(i64, i64)>,
+    row_ids: StringArray,
+    /// Output columns.
+    pub(crate) columns: Vec<ArrayRef>,
+}
+
+impl StageRows {
+    /// Puts what the workers made in order. One key is one worker's, so the order does not depend on their number.
+    pub(crate) fn merge(stage: &Stage, emissions: Vec<Emission>) -> Result<Self, ArrowError> {
+        let mut keys = VarBytes::default();
+        let mut rows = Vec::new();
+        let mut chunks = Vec::new();
+        for emission in emissions {
+            (0..emission.keys.len()).for_each(|index| keys.push(emission.keys.get(index)));
+            rows.extend(emission.rows);
+            chunks.extend(emission.chunks);
+        }
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        order.sort_by_key(|index| {
+            let row = &rows[*index as usize];
+            (row.time, keys.get(*index as usize), row.window)
+        });
+        let indices = UInt32Array::from(order.clone());
+        let mut columns = Vec::with_capacity(stage.spec.output.len());
+        for (index, output) in stage.spec.output.iter().enumerate() {
+            let parts: Vec<&dyn arrow_array::Array> = chunks.iter().map(|chunk| &*chunk[index]).collect();
+            columns.push(match parts.as_slice() {
+                [] => new_empty_array(&arrow_type(output.kind)),
+                [one] => take(*one, &indices, None)?,
+                many => take(&concat(many)?, &indices, None)?,
+            });
+        }
+        let key = |index: &u32| String::from_utf8_lossy(keys.get(*index as usize));
+        let row_id = |index: &u32| row_id(&stage.spec.name, keys.get(*index as usize), &rows[*index as usize]);
+        Ok(Self {
+            times: order.iter().map(|index| rows[*index as usize].time).collect(),
+            keys: order.iter().map(|index| Some(key(index))).collect(),
+            windows: order.iter().map(|index| rows[*index as usize].window).collect(),
+            row_ids: order.iter().map(|index| Some(row_id(index))).collect(),
+            columns,
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// The rows as the metric's table has them.
+    pub(crate) fn record_batch(&self, stage: &Stage, epoch: Epoch) -> Result<RecordBatch, ArrowError> {
+        let count = self.len();
+        let moment = |times: Vec<Option<i64>>| -> ArrayRef {
+            Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))
+        };
+        let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; count])) };
+        let bound = |bound: i64| (bound != i64::MIN && bound != i64::MAX).then_some(bound);
+        let mut columns = vec![
+            Arc::new(self.keys.clone()) as ArrayRef,
+            moment(self.windows.iter().map(|window| bound(window.0)).collect()),
+            moment(self.windows.iter().map(|window| bound(window.1)).collect()),
+            moment(self.times.iter().copied().map(Some).collect()),
+            text(&stage.spec.module),
+            text(&stage.spec.version),
+            text(&stage.spec.digest.to_string()),
+            text(&stage.spec.config_digest.to_string()),
+            Arc::new(UInt64Array::from(vec![epoch.0; count])),
+            Arc::new(self.row_ids.clone()),
+        ];
+        columns.extend(self.columns.iter().cloned());
+        RecordBatch::try_new(stage.table.schema.clone(), columns)
+    }
+}
+
+fn row_id(metric: &str, key: &[u8], row: &RowMeta) -> String {
+    let mut hash = Xxh3::new();
+    hash.update(&(metric.len() as u32).to_le_bytes());
+    hash.update(metric.as_bytes());
+    hash.update(&(key.len() as u32).to_le_bytes());
+    hash.update(key);
+    for number in [row.window.0, row.window.1, row.time] {
+        hash.update(&number.to_le_bytes());
+    }
+    hash.update(&row.identity.to_le_bytes());
+    hash.update(&row.ordinal.to_le_bytes());
+    format!("{:032x}", hash.digest128())
+}

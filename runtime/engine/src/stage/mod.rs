@@ -1,0 +1,239 @@
+//! Stages: one per metric. A stage takes the rows of a tick to their groups, calls the module, keeps states and timers,
+//! and closes what the watermark has passed.
+//!
+//! Everything here runs on a worker, which owns the key groups whose rows it sees. Nothing depends on which worker that
+//! is: groups never meet, and emitted rows are put in canonical order afterwards ([`emission`]).
+//!
+//! | window | file | kept in state |
+//! | --- | --- | --- |
+//! | tumbling, sliding | [`aligned`] | one accumulator per (key, window) |
+//! | session | [`session`] | open sessions per key, one accumulator each |
+//! | key | [`keyed`] | one accumulator per key |
+//! | interval join | [`join`] | waiting rows per key |
+
+pub(crate) mod route;
+pub(crate) mod gather;
+pub(crate) mod groups;
+pub(crate) mod call;
+pub(crate) mod aligned;
+pub(crate) mod session;
+pub(crate) mod keyed;
+pub(crate) mod join;
+pub(crate) mod row_codec;
+pub(crate) mod emission;
+
+use crate::batch::EventBatch;
+use crate::dead_letter::DeadLetter;
+use crate::descriptor::{Side as ColumnSide, WindowSpec};
+use crate::error::EngineError;
+use crate::guest::Guest;
+use crate::ids::StageId;
+use crate::metric::{METRIC_TYPE, MetricSpec};
+use crate::output::Table;
+use crate::plan::{ExtractionPlan, SlotIndex};
+use crate::ports::{StateKey, StateShard, Timer};
+use crate::telemetry::StageTelemetry;
+use emission::Emission;
+use route::{Consumer, RoutedRow};
+use std::sync::Arc;
+use tidemark_dataflow::{EventTime, KeyGroup, KeyGroups};
+
+/// A metric, compiled against the job's extraction plan.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// Its place in topological order.
+    pub(crate) index: usize,
+    /// Its name in state keys.
+    pub(crate) id: StageId,
+    /// Its module's index in the job's registry.
+    pub(crate) module: u16,
+    pub(crate) spec: MetricSpec,
+    /// Who reads rows: one consumer, or left and right for a join.
+    pub(crate) consumers: Vec<Consumer>,
+    /// Where each input column comes from.
+    pub(crate) slots: Vec<SlotIndex>,
+    pub(crate) table: Arc<Table>,
+    /// Stages whose rows it reads.
+    pub(crate) upstream: Vec<usize>,
+    /// Whether it reads events of the source.
+    pub(crate) reads_source: bool,
+    pub(crate) telemetry: Arc<StageTelemetry>,
+}
+
+impl Stage {
+    /// Compiles `spec`, adding its slots and interests to `plan`.
+    pub(crate) fn compile(
+        index: usize,
+        (id, module): (StageId, u16),
+        spec: MetricSpec,
+        plan: &mut ExtractionPlan,
+        telemetry: Arc<StageTelemetry>,
+    ) -> Self {
+        let filters = match &spec.window {
+            WindowSpec::IntervalJoin { left, right, .. } => vec![Some(left), Some(right)],
+            _ => vec![None],
+        };
+        let consumers: Vec<Consumer> = filters.into_iter().map(|side| Consumer::compile(&spec, side, plan)).collect();
+        let slots = spec.inputs.iter().map(|input| plan.slot(&input.path, input.kind)).collect();
+        let table = Table::metric(&spec.name, &spec.output);
+        let reads_source = consumers.iter().any(|consumer| {
+            consumer.types.as_ref().is_none_or(|types| types.iter().any(|name| !name.starts_with(METRIC_TYPE)))
+        });
+        Self { index, id, module, spec, consumers, slots, table, upstream: Vec::new(), reads_source, telemetry }
+    }
+
+    /// Input columns of one side of a join.
+    pub(crate) fn side_columns(&self, side: ColumnSide) -> impl Iterator<Item = usize> + '_ {
+        let inputs = self.spec.inputs.iter().enumerate();
+        inputs.filter(move |(_, input)| input.side == Some(side)).map(|(index, _)| index)
+    }
+}
+
+/// What a stage sees of a tick.
+#[derive(Clone, Copy)]
+pub(crate) struct StageInput<'a> {
+    pub(crate) stage: &'a Stage,
+    /// Blocks of the source and rows of upstream stages.
+    pub(crate) batches: &'a [EventBatch],
+    /// The stage's watermark before the tick: what decides lateness.
+    pub(crate) watermark: EventTime,
+    /// Its watermark after the tick's rows: what closes windows.
+    pub(crate) next_watermark: EventTime,
+    pub(crate) key_groups: KeyGroups,
+    /// Whether the module is out of budget and must not be called.
+    pub(crate) quarantined: bool,
+}
+
+/// What a worker made of a tick for one stage.
+#[derive(Default)]
+pub(crate) struct StageOutput {
+    pub(crate) emission: Emission,
+    pub(crate) dead: Vec<DeadLetter>,
+    /// Groups that failed.
+    pub(crate) poison: u32,
+}
+
+/// Due timers are taken this many at a time, to bound what one call sees.
+const DUE_BATCH: usize = 16_384;
+
+/// Rounds of due timers in one tick. A metric that sets a timer in the past from every timer would go on for ever; what
+/// is left waits for the next tick.
+const DUE_ROUNDS: usize = 1_024;
+
+/// What a timer means: the last byte of its key, behind the state key that it is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum TimerKind {
+    /// The window's end: fire.
+    Fire = 1,
+    /// The end of the allowed lateness: forget the window.
+    Cleanup = 2,
+    /// Set by the metric.
+    User = 3,
+    /// The time to live may be over.
+    Expiry = 4,
+    /// Something in a join buffer is due.
+    Join = 5,
+}
+
+impl TimerKind {
+    /// The timer of this kind for a state key.
+    pub(crate) fn at(self, time: EventTime, state_key: &[u8]) -> Timer {
+        let mut key = Vec::with_capacity(state_key.len() + 1);
+        key.extend_from_slice(state_key);
+        key.push(self as u8);
+        Timer { time, key: key.into_boxed_slice() }
+    }
+
+    /// Splits a timer's key into what it is about and what it means.
+    pub(crate) fn parse(key: &[u8]) -> Option<(&[u8], Self)> {
+        let (kind, state_key) = key.split_last()?;
+        let kind = match kind {
+            1 => Self::Fire,
+            2 => Self::Cleanup,
+            3 => Self::User,
+            4 => Self::Expiry,
+            5 => Self::Join,
+            _ => return None,
+        };
+        Some((state_key, kind))
+    }
+}
+
+/// A timer that is due.
+pub(crate) struct Due {
+    pub(crate) group: KeyGroup,
+    pub(crate) time: EventTime,
+    pub(crate) state_key: StateKey,
+    pub(crate) kind: TimerKind,
+}
+
+/// One worker: an instance of every module.
+pub(crate) struct Worker {
+    /// By stage.
+    pub(crate) guests: Vec<Box<dyn Guest>>,
+}
+
+impl Worker {
+    /// Takes a stage through a tick: rows first, then what the watermark closes. `shard` is the worker's state.
+    pub(crate) fn run(
+        &mut self,
+        shard: &mut dyn StateShard,
+        input: StageInput<'_>,
+        rows: &[Vec<RoutedRow>],
+    ) -> Result<StageOutput, EngineError> {
+        let mut run =
+            StageRun { input, shard, guest: &mut *self.guests[input.stage.index], output: StageOutput::default() };
+        if input.quarantined {
+            rows.iter().for_each(|rows| run.refuse(rows));
+            return Ok(run.output);
+        }
+        match &input.stage.spec.window {
+            WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => aligned::fold(&mut run, &rows[0])?,
+            WindowSpec::Session { gap_ms } => session::fold(&mut run, &rows[0], *gap_ms)?,
+            WindowSpec::Key { ttl_ms } => keyed::fold(&mut run, &rows[0], *ttl_ms)?,
+            WindowSpec::IntervalJoin { .. } => join::fold(&mut run, &rows[0], &rows[1])?,
+        }
+        for _ in 0..DUE_ROUNDS {
+            let due = run.due()?;
+            if due.is_empty() {
+                break;
+            }
+            match &input.stage.spec.window {
+                WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => aligned::close(&mut run, due)?,
+                WindowSpec::Session { .. } => session::close(&mut run, due)?,
+                WindowSpec::Key { ttl_ms } => keyed::close(&mut run, due, *ttl_ms)?,
+                WindowSpec::IntervalJoin { .. } => join::close(&mut run, due)?,
+            }
+        }
+        Ok(run.output)
+    }
+}
+
+/// A stage's pass over a tick on one worker.
+pub(crate) struct StageRun<'a> {
+    pub(crate) input: StageInput<'a>,
+    pub(crate) shard: &'a mut dyn StateShard,
+    pub(crate) guest: &'a mut dyn Guest,
+    pub(crate) output: StageOutput,
+}
+
+impl StageRun<'_> {
+    /// Timers that the new watermark has reached, earliest first.
+    fn due(&mut self) -> Result<Vec<Due>, EngineError> {
+        let due = self.shard.due(self.input.stage.id, self.input.next_watermark, DUE_BATCH)?;
+        let parse = |(group, timer): (KeyGroup, Timer)| {
+            let (state_key, kind) = TimerKind::parse(&timer.key)?;
+            Some(Due { group, time: timer.time, state_key: state_key.into(), kind })
+        };
+        Ok(due.into_iter().filter_map(parse).collect())
+    }
+
+    pub(crate) fn set_timer(&mut self, group: KeyGroup, kind: TimerKind, time: EventTime, state_key: &[u8]) {
+        self.shard.set_timer(self.input.stage.id, group, kind.at(time, state_key));
+    }
+
+    pub(crate) fn clear_timer(&mut self, group: KeyGroup, kind: TimerKind, time: EventTime, state_key: &[u8]) {
+        self.shard.clear_timer(self.input.stage.id, group, &kind.at(time, state_key));
+    }
+}

@@ -1,0 +1,122 @@
+//! Our own counters: what the engine has done, for people and for Prometheus. Never read by the engine itself.
+
+use crate::dead_letter::Reason;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Relaxed);
+    }
+
+    /// The sum.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number as of now.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// Sets it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// The last value.
+    #[must_use]
+    pub fn get(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Counters of one metric.
+#[derive(Debug, Default)]
+pub struct StageTelemetry {
+    /// Rows that reached it.
+    pub rows_in: Counter,
+    /// Rows that it emitted.
+    pub rows_out: Counter,
+    /// Rows too late for it.
+    pub late: Counter,
+    /// Calls to its module.
+    pub calls: Counter,
+    /// Groups that failed.
+    pub poison: Counter,
+    /// Its watermark, in ms.
+    pub watermark_ms: Gauge,
+    /// 1 while it is quarantined.
+    pub quarantined: Gauge,
+    /// Nanoseconds spent in its module, over all workers.
+    pub guest_ns: Counter,
+}
+
+/// Counters of a job.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    /// Records read, the dead ones included.
+    pub records: Counter,
+    /// Bytes read.
+    pub bytes: Counter,
+    /// Events dropped as duplicates.
+    pub duplicates: Counter,
+    /// Ids forgotten early because the deduplication memory is full.
+    pub ids_forgotten: Counter,
+    /// Lookups that found a row, by table.
+    pub enriched: Counter,
+    /// Lookups that found none.
+    pub not_enriched: Counter,
+    /// Ticks done.
+    pub ticks: Counter,
+    /// The last committed epoch.
+    pub epoch: Gauge,
+    /// Nanoseconds the last commit took, from prepare to finalised.
+    pub commit_ns: Gauge,
+    /// Checkpoints taken.
+    pub checkpoints: Counter,
+    /// The source's merged watermark, in ms.
+    pub watermark_ms: Gauge,
+    /// Bytes of state changes not committed yet.
+    pub dirty_bytes: Gauge,
+    dead: Mutex<BTreeMap<Reason, u64>>,
+    stages: Mutex<BTreeMap<String, std::sync::Arc<StageTelemetry>>>,
+}
+
+impl Telemetry {
+    /// Counts dead letters.
+    pub fn add_dead(&self, reason: Reason, amount: u64) {
+        if let Ok(mut dead) = self.dead.lock() {
+            *dead.entry(reason).or_default() += amount;
+        }
+    }
+
+    /// Dead letters by reason.
+    #[must_use]
+    pub fn dead(&self) -> BTreeMap<Reason, u64> {
+        self.dead.lock().map(|dead| dead.clone()).unwrap_or_default()
+    }
+
+    /// The counters of the metric `name`, made if they are new.
+    #[must_use]
+    pub fn stage(&self, name: &str) -> std::sync::Arc<StageTelemetry> {
+        match self.stages.lock() {
+            Ok(mut stages) => stages.entry(name.to_owned()).or_default().clone(),
+            Err(_) => std::sync::Arc::default(),
+        }
+    }
+
+    /// The counters of every metric, by name.
+    #[must_use]
+    pub fn stages(&self) -> BTreeMap<String, std::sync::Arc<StageTelemetry>> {
+        self.stages.lock().map(|stages| stages.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,145 @@
+//! The tick log: what made each tick, so that a re-run makes the same one.
+//!
+//! Everything else about a tick is a function of the input and the state. A tick takes a few bytes: numbers are LEB128.
+
+use crate::ids::{Epoch, Offset};
+use crate::ports::PortError;
+
+/// What came from outside in one tick.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TickRecord {
+    /// Blocks in the order in which they were taken: partition place and the position after the block.
+    pub blocks: Vec<(u32, Offset)>,
+    /// Partitions found to have ended.
+    pub ended: Vec<u32>,
+    /// Partitions found idle.
+    pub idle: Vec<u32>,
+}
+
+/// What is logged when an epoch is decided.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EpochRecord {
+    /// Names of all partitions, by place.
+    pub partitions: Vec<String>,
+    /// Its ticks.
+    pub ticks: Vec<TickRecord>,
+    /// Handles of the sinks, by name.
+    pub handles: Vec<(String, Vec<u8>)>,
+}
+
+impl EpochRecord {
+    /// As bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![FORMAT];
+        number(&mut out, self.partitions.len() as u64);
+        self.partitions.iter().for_each(|name| bytes(&mut out, name.as_bytes()));
+        number(&mut out, self.ticks.len() as u64);
+        for tick in &self.ticks {
+            number(&mut out, tick.blocks.len() as u64);
+            for (partition, end) in &tick.blocks {
+                number(&mut out, u64::from(*partition));
+                number(&mut out, end.0);
+            }
+            for places in [&tick.ended, &tick.idle] {
+                number(&mut out, places.len() as u64);
+                places.iter().for_each(|place| number(&mut out, u64::from(*place)));
+            }
+        }
+        number(&mut out, self.handles.len() as u64);
+        for (name, handle) in &self.handles {
+            bytes(&mut out, name.as_bytes());
+            bytes(&mut out, handle);
+        }
+        out
+    }
+
+    /// From bytes.
+    pub fn decode(epoch: Epoch, record: &[u8]) -> Result<Self, PortError> {
+        Reader(record).record().ok_or_else(|| {
+            PortError::Stop(format!("the tick log of epoch {epoch} can't be read: restore an older checkpoint"))
+        })
+    }
+}
+
+const FORMAT: u8 = 1;
+
+fn number(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn bytes(out: &mut Vec<u8>, value: &[u8]) {
+    number(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn record(&mut self) -> Option<EpochRecord> {
+        if *self.0.split_off_first()? != FORMAT {
+            return None;
+        }
+        let partitions = self.list(|reader| String::from_utf8(reader.bytes()?).ok())?;
+        let ticks = self.list(|reader| {
+            Some(TickRecord {
+                blocks: reader.list(|reader| Some((reader.place()?, Offset(reader.number()?))))?,
+                ended: reader.list(Self::place)?,
+                idle: reader.list(Self::place)?,
+            })
+        })?;
+        let handles = self.list(|reader| Some((String::from_utf8(reader.bytes()?).ok()?, reader.bytes()?)))?;
+        self.0.is_empty().then_some(EpochRecord { partitions, ticks, handles })
+    }
+
+    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = self.number()?;
+        (0..count).map(|_| item(self)).collect()
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.0.split_off_first()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn place(&mut self) -> Option<u32> {
+        self.number()?.try_into().ok()
+    }
+
+    fn bytes(&mut self) -> Option<Vec<u8>> {
+        let length = self.number()?.try_into().ok()?;
+        self.0.split_off(..length).map(<[u8]>::to_vec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_back_and_rubbish_does_not() {
+        let record = EpochRecord {
+            partitions: vec!["a.ndjson".to_owned(), "b.ndjson".to_owned()],
+            ticks: vec![
+                TickRecord { blocks: vec![(0, Offset(5_000_000)), (1, Offset(0))], ended: vec![1], idle: vec![] },
+                TickRecord::default(),
+            ],
+            handles: vec![("parquet".to_owned(), vec![1, 2, 3])],
+        };
+        let encoded = record.encode();
+        assert_eq!(EpochRecord::decode(Epoch(1), &encoded).unwrap(), record);
+        (0..encoded.len()).for_each(|end| assert!(EpochRecord::decode(Epoch(1), &encoded[..end]).is_err()));
+        assert_eq!(EpochRecord { partitions: vec![], ..record }.encode().len(), 23, "a few bytes a tick");
+    }
+}
