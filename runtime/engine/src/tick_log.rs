@@ -140,6 +140,6 @@ mod tests {
         let encoded = record.encode();
         assert_eq!(EpochRecord::decode(Epoch(1), &encoded).unwrap(), record);
         (0..encoded.len()).for_each(|end| assert!(EpochRecord::decode(Epoch(1), &encoded[..end]).is_err()));
-        assert_eq!(EpochRecord { partitions: vec![], ..record }.encode().len(), 23, "a few bytes a tick");
+        assert_eq!(EpochRecord { partitions: vec![], ..record }.encode().len(), 30, "a few bytes a tick");
     }
 }

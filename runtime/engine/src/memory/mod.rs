@@ -7,8 +7,10 @@ mod source;
 mod state;
 mod sink;
 mod guest;
+mod tick_log;
 
 pub use guest::{GroupView, NativeFactory, NativeMetric, Reply, input, output};
 pub use sink::{MemorySink, Row};
 pub use source::{MemoryEvent, MemorySource};
 pub use state::MemoryState;
+pub use tick_log::MemoryTickLog;
