@@ -1,1 +1,3 @@
 //! Sources, decoding, cleansing, sinks and the checkpoint store.
+
+pub mod cleanse;
