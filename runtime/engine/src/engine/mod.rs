@@ -244,6 +244,12 @@ impl Engine {
             return Ok(Step::Finished);
         }
         let Some(tick) = self.ingest.tick()? else {
+            if self.ingest.bounded() && self.ingest.ended() {
+                // A source without a single partition: there is nothing to wait for.
+                self.progress.finished = true;
+                self.commit()?;
+                return Ok(Step::Finished);
+            }
             if !self.at_epoch_boundary() && self.epoch_is_due() {
                 self.commit()?;
             }
