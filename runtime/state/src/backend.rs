@@ -110,11 +110,11 @@ impl StateBackend for RocksState {
     }
 
     fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: MetaBatch) -> Result<(), PortError> {
-        let mut shards = self.own(shards)?;
+        let shards = self.own(shards)?;
         let commit_bytes: usize = shards.iter().map(|shard| shard.dirty_bytes()).sum();
         let mut batch = WriteBatch::with_capacity_bytes(commit_bytes + commit_bytes / 4);
         let mut sizes = self.sizes.clone();
-        for shard in &mut shards {
+        for shard in &shards {
             shard.write_changes(&mut batch, &mut sizes);
         }
         for (&stage, &size) in sizes.iter().filter(|(stage, size)| self.sizes.get(stage) != Some(size)) {

@@ -11,9 +11,7 @@ use crate::error::StateError;
 use crate::options;
 use crate::settings::StateSettings;
 use rocksdb::properties::{CUR_SIZE_ALL_MEM_TABLES, ESTIMATE_NUM_KEYS, LIVE_SST_FILES_SIZE, PropName};
-use rocksdb::{
-    ColumnFamily, DB, DBPinnableSlice, DBRawIterator, ReadOptions, WriteBatch, checkpoint::Checkpoint,
-};
+use rocksdb::{ColumnFamily, DB, DBPinnableSlice, DBRawIterator, ReadOptions, WriteBatch, checkpoint::Checkpoint};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tidemark_dataflow::KeyGroups;
@@ -33,6 +31,9 @@ pub struct StageSize {
     /// Bytes of those keys and values, uncompressed.
     pub bytes: u64,
 }
+
+/// A key and its value.
+pub(crate) type Record = (Vec<u8>, Vec<u8>);
 
 pub(crate) type StageSizes = BTreeMap<StageId, StageSize>;
 
@@ -98,12 +99,7 @@ impl Database {
     }
 
     /// Up to `limit` entries of column family `column` whose key starts with `prefix`, by key.
-    pub(crate) fn scan(
-        &self,
-        column: &str,
-        prefix: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    pub(crate) fn scan(&self, column: &str, prefix: &[u8], limit: usize) -> Result<Vec<Record>, StateError> {
         let mut entries = Vec::new();
         let mut iterator = self.db.raw_iterator_cf(self.column(column));
         iterator.seek(prefix);
@@ -128,7 +124,7 @@ impl Database {
 
     pub(crate) fn stage_sizes(&self) -> Result<StageSizes, StateError> {
         let malformed = || self.damaged("the size of a stage");
-        let parse = |(key, value): (Vec<u8>, Vec<u8>)| {
+        let parse = |(key, value): Record| {
             let stage = key[SIZE_KEY.len()..].try_into().map_err(|_| malformed())?;
             let (entries, bytes) = value.split_first_chunk().ok_or_else(malformed)?;
             let bytes = bytes.try_into().map_err(|_| malformed())?;

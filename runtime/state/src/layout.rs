@@ -23,9 +23,8 @@ pub(crate) fn stage_of(key: &[u8]) -> StageId {
     StageId(u16::from_be_bytes(*stage))
 }
 
-/// The key under which a timer stands in the index. `into` is cleared first.
-pub(crate) fn encode_timer(into: &mut Vec<u8>, stage: StageId, group: KeyGroup, timer: &Timer) {
-    into.clear();
+/// Appends the key under which a timer stands in the index.
+pub(crate) fn append_timer(into: &mut Vec<u8>, stage: StageId, group: KeyGroup, timer: &Timer) {
     into.extend_from_slice(&stage.0.to_be_bytes());
     into.extend_from_slice(&group.0.to_be_bytes());
     into.extend_from_slice(&(timer.time.0 as u64 ^ SIGN).to_be_bytes());
@@ -59,15 +58,15 @@ mod tests {
         let keys: [&[u8]; 3] = [b"", b"a", b"b"];
         let timers: Vec<Timer> =
             times.iter().flat_map(|&time| keys.map(|key| Timer { time: EventTime(time), key: key.into() })).collect();
-        let mut encoded = Vec::new();
         let mut previous = Vec::new();
         for timer in &timers {
-            encode_timer(&mut encoded, StageId(3), KeyGroup(9), timer);
+            let mut encoded = Vec::new();
+            append_timer(&mut encoded, StageId(3), KeyGroup(9), timer);
             assert!(previous < encoded, "{timer:?}");
             assert_eq!(decode_timer(&encoded).as_ref(), Some(timer));
             let range = group_range(StageId(3), KeyGroup(9));
             assert!(range.start.as_slice() <= encoded.as_slice() && encoded.as_slice() < range.end.as_slice());
-            previous.clone_from(&encoded);
+            previous = encoded;
         }
     }
 

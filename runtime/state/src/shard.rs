@@ -37,7 +37,7 @@ impl RocksShard {
 
     /// Adds every change to `batch`, and to `sizes` what it does to the size of its stage. The changes stay pending until
     /// [`RocksShard::committed`], so that a commit that failed can be tried again.
-    pub(crate) fn write_changes(&mut self, batch: &mut WriteBatch, sizes: &mut StageSizes) {
+    pub(crate) fn write_changes(&self, batch: &mut WriteBatch, sizes: &mut StageSizes) {
         let database = &self.database;
         let column = database.column(STATE);
         for entry in self.cache.changes() {
@@ -59,14 +59,21 @@ impl RocksShard {
             }
         }
 
-        let column = database.column(TIMERS);
-        let mut key = Vec::new();
+        // In key order, like the values.
+        let (mut keys, mut changes) = (Vec::new(), Vec::new());
         for change in self.timers.changes() {
-            layout::encode_timer(&mut key, change.stage, change.group, change.timer);
-            match change.kind {
-                TimerChangeKind::Set => batch.put_cf(column, &key, []),
-                TimerChangeKind::ClearIfThere if !database.may_have(TIMERS, &key) => {}
-                TimerChangeKind::Clear | TimerChangeKind::ClearIfThere => batch.delete_cf(column, &key),
+            let start = keys.len();
+            layout::append_timer(&mut keys, change.stage, change.group, change.timer);
+            changes.push((start..keys.len(), change.kind));
+        }
+        changes.sort_unstable_by(|(a, _), (b, _)| keys[a.clone()].cmp(&keys[b.clone()]));
+        let column = database.column(TIMERS);
+        for (range, kind) in changes {
+            let key = &keys[range];
+            match kind {
+                TimerChangeKind::Set => batch.put_cf(column, key, []),
+                TimerChangeKind::ClearIfThere if !database.may_have(TIMERS, key) => {}
+                TimerChangeKind::Clear | TimerChangeKind::ClearIfThere => batch.delete_cf(column, key),
             }
         }
     }

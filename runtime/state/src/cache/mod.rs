@@ -124,11 +124,14 @@ impl Cache {
     }
 
     /// Changed entries, by key.
-    pub(crate) fn changes(&mut self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &Entry> {
         let slab = &self.slab;
-        // RocksDB's memtable takes keys faster in order: each insertion starts where the last one ended.
-        self.dirty.sort_unstable_by(|a, b| slab[a.0 as usize].key().cmp(slab[b.0 as usize].key()));
-        self.dirty.iter().map(|place| &slab[place.0 as usize])
+        let key = |place: Place| slab[place.0 as usize].key();
+        // RocksDB's memtable takes keys faster in order: each insertion starts where the last one ended. The first bytes
+        // decide most comparisons, without a look at the entries.
+        let mut order: Vec<(u128, Place)> = self.dirty.iter().map(|&place| (first_bytes(key(place)), place)).collect();
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(key(b.1))));
+        order.into_iter().map(|(_, place)| &slab[place.0 as usize])
     }
 
     /// The changes are on disk: nothing is pinned any longer.
@@ -211,6 +214,14 @@ impl Cache {
 
 fn hash(key: &[u8]) -> u32 {
     (xxh3_64(key) >> 32) as u32
+}
+
+/// The first bytes of `key`, as a number that orders like them.
+fn first_bytes(key: &[u8]) -> u128 {
+    let mut first = [0; size_of::<u128>()];
+    let length = key.len().min(first.len());
+    first[..length].copy_from_slice(&key[..length]);
+    u128::from_be_bytes(first)
 }
 
 /// A table wants 64 bits, of which it uses the lowest for the place and the topmost seven for a tag.

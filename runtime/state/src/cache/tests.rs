@@ -8,7 +8,7 @@ fn key(number: u32) -> [u8; 12] {
     key
 }
 
-fn changed(cache: &mut Cache) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+fn changed(cache: &Cache) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     cache.changes().map(|entry| (entry.key().to_vec(), entry.value().map(<[u8]>::to_vec))).collect()
 }
 
@@ -33,10 +33,10 @@ fn dirty_entries_are_pinned_beyond_the_budget_until_committed() {
         cache.insert_committed(&key(number), Some(&[1; 40]));
         assert!(cache.bytes() <= cache.pinned_bytes() + (64 << 10));
     }
-    assert_eq!(changed(&mut cache).len(), 5_000, "no change is ever dropped");
+    assert_eq!(changed(&cache).len(), 5_000, "no change is ever dropped");
     cache.committed();
     assert!(cache.bytes() <= 64 << 10, "{} bytes after the commit", cache.bytes());
-    assert_eq!(changed(&mut cache).len(), 0);
+    assert_eq!(changed(&cache).len(), 0);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn changes_come_in_key_order() {
         cache.write(&key(number), Some(b"v"));
     }
     cache.write(&key(4), None);
-    let changes = changed(&mut cache);
+    let changes = changed(&cache);
     assert!(changes.is_sorted());
     assert_eq!(changes[3], (key(4).to_vec(), None));
 }

@@ -34,7 +34,8 @@ impl<'a> IndexReader<'a> {
     ) -> Result<Option<Timer>, StateError> {
         let prefix = layout::group_prefix(self.stage, group);
         let iterator = self.iterator.get_or_insert_with(|| self.database.timers(ReadOptions::default()));
-        layout::encode_timer(&mut self.start, self.stage, group, from);
+        self.start.clear();
+        layout::append_timer(&mut self.start, self.stage, group, from);
         iterator.seek(&self.start);
         let mut room = count;
         while let Some(key) = iterator.key().filter(|key| key.starts_with(&prefix)) {
