@@ -1,3 +1,4 @@
 //! Sources, decoding, cleansing, sinks and the checkpoint store.
 
 pub mod cleanse;
+pub mod source;

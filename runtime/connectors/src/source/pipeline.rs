@@ -1,0 +1,253 @@
+//! Reading ahead: one thread cuts blocks, others decode them, and each partition's blocks come out in order.
+//!
+//! ```text
+//! reader ──(block, reply)──▶ decoders          work: one block per decoder
+//!    └──reply──▶ partition's queue ──▶ engine  queue: `prefetch` blocks
+//! ```
+//!
+//! The reader puts the receiving end of a block's reply into the partition's queue before the block is decoded, so that
+//! the order of the queue is the order of the partition whoever decodes first. It passes over partitions whose queue is
+//! full and waits for a wake-up when all are.
+
+use super::cutter::Cut;
+use super::error::SourceError;
+use super::feed::{Feed, FeedRules};
+use super::origin::Origin;
+use super::{POLL, RESCAN};
+use crate::cleanse::{Decoder, RawBlock};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tidemark_engine::batch::EventBatch;
+use tidemark_engine::ids::Partition;
+use tidemark_engine::ports::{Next, PortError, SourceStart};
+
+/// New partitions that may wait to be noticed.
+const ANNOUNCEMENTS: usize = 64;
+
+/// What stands in a partition's queue.
+enum Ahead {
+    /// A block that is being decoded or is decoded already.
+    Block(Receiver<EventBatch>),
+    End,
+    Failed(PortError),
+}
+
+/// A block for the decoders.
+struct Work {
+    block: RawBlock,
+    reply: Sender<EventBatch>,
+}
+
+/// A partition that turned up while reading.
+struct Announcement {
+    name: String,
+    queue: Receiver<Ahead>,
+}
+
+/// The engine's end of the threads.
+pub(crate) struct Pipeline {
+    /// Per partition; `None` after its end.
+    queues: Vec<Option<Receiver<Ahead>>>,
+    announcements: Receiver<Announcement>,
+    wake: Option<Sender<()>>,
+    live: bool,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pipeline {
+    pub(crate) fn start(
+        origin: Origin,
+        names: &[String],
+        rules: FeedRules,
+        start: SourceStart,
+        decoder: &Decoder,
+        decoders: usize,
+        prefetch: usize,
+    ) -> Result<Self, PortError> {
+        let (work, blocks) = bounded::<Work>(decoders);
+        let (announce, announcements) = bounded(ANNOUNCEMENTS);
+        let (wake, woken) = bounded(1);
+        let may_block = origin.may_block();
+        let mut reader = Reader {
+            origin,
+            rules,
+            start,
+            prefetch,
+            work,
+            announce,
+            woken,
+            feeds: Vec::new(),
+            scanned: Instant::now(),
+        };
+        let queues = names.iter().map(|name| Some(reader.add(name))).collect();
+        let mut threads = Vec::with_capacity(decoders + 1);
+        for _ in 0..decoders {
+            let (mut decoder, blocks) = (decoder.fork(), blocks.clone());
+            let decode = move || {
+                // Nobody waits for the reply of a source that was dropped.
+                blocks.iter().for_each(|Work { block, reply }| drop(reply.send(decoder.decode(block))));
+            };
+            threads.push(spawn("decoder", decode)?);
+        }
+        let thread = spawn("reader", move || reader.run())?;
+        // A read of standard input ends when it likes; the process does not wait for it.
+        if !may_block {
+            threads.push(thread);
+        }
+        Ok(Self { queues, announcements, wake: Some(wake), live: rules.live, threads })
+    }
+
+    /// The next block of a partition. Adds the names of new partitions.
+    pub(crate) fn next(
+        &mut self,
+        partition: Partition,
+        wait: Duration,
+        names: &mut Vec<String>,
+    ) -> Result<Next, PortError> {
+        for Announcement { name, queue } in self.announcements.try_iter() {
+            names.push(name);
+            self.queues.push(Some(queue));
+        }
+        let Some(Some(queue)) = self.queues.get(partition.0 as usize) else { return Ok(Next::End) };
+        let ahead =
+            if self.live { queue.recv_timeout(wait) } else { queue.recv().map_err(|_| RecvTimeoutError::Disconnected) };
+        if let (Some(wake), Ok(_)) = (&self.wake, &ahead) {
+            // A wake-up that is already waiting is enough.
+            let _ = wake.try_send(());
+        }
+        let lost = |thread| SourceError::Thread(thread).stop("pipeline");
+        match ahead {
+            Err(RecvTimeoutError::Timeout) => Ok(Next::Pending),
+            Err(RecvTimeoutError::Disconnected) => Err(lost("reader")),
+            Ok(Ahead::Block(reply)) => reply.recv().map(Next::Block).map_err(|_| lost("decoder")),
+            Ok(end) => {
+                self.queues[partition.0 as usize] = None;
+                match end {
+                    Ahead::Failed(error) => Err(error),
+                    _ => Ok(Next::End),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    /// Lets go of every channel, which ends the threads, and waits for them.
+    fn drop(&mut self) {
+        self.wake = None;
+        self.queues.clear();
+        (_, self.announcements) = bounded(0);
+        for thread in self.threads.drain(..) {
+            // Its message, if it panicked, is in the log.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, PortError> {
+    std::thread::Builder::new()
+        .name(format!("source-{name}"))
+        .spawn(run)
+        .map_err(|error| PortError::Stop(format!("cannot start a {name} thread: {error}")))
+}
+
+/// The reading thread.
+struct Reader {
+    origin: Origin,
+    rules: FeedRules,
+    start: SourceStart,
+    prefetch: usize,
+    work: Sender<Work>,
+    announce: Sender<Announcement>,
+    woken: Receiver<()>,
+    /// Per partition; `None` after its end.
+    feeds: Vec<Option<(Feed, Sender<Ahead>)>>,
+    scanned: Instant,
+}
+
+/// What a look at one partition came to.
+enum Step {
+    Progress,
+    Nothing,
+    /// Nobody listens any more.
+    Stopped,
+}
+
+impl Reader {
+    fn run(mut self) {
+        loop {
+            let mut progress = false;
+            for place in 0..self.feeds.len() {
+                match self.step(place) {
+                    Step::Progress => progress = true,
+                    Step::Nothing => {}
+                    Step::Stopped => return,
+                }
+            }
+            if self.rules.live && self.scanned.elapsed() >= RESCAN && !self.look_for_partitions() {
+                return;
+            }
+            if !progress && !self.rest() {
+                return;
+            }
+        }
+    }
+
+    fn add(&mut self, name: &str) -> Receiver<Ahead> {
+        let partition = Partition(self.feeds.len() as u32);
+        let (sender, queue) = bounded(self.prefetch);
+        self.feeds.push(Some((Feed::new(name, partition, self.rules, &self.start), sender)));
+        queue
+    }
+
+    /// Reads a block of one partition, if there is room and something to read.
+    fn step(&mut self, place: usize) -> Step {
+        let Some((feed, queue)) = &mut self.feeds[place] else { return Step::Nothing };
+        if queue.is_full() {
+            return Step::Nothing;
+        }
+        let end = match feed.next(&self.origin) {
+            Ok(Cut::Waiting) => return Step::Nothing,
+            Ok(Cut::Block(block)) => {
+                let (reply, answer) = bounded(1);
+                let sent = queue.try_send(Ahead::Block(answer));
+                if matches!(sent, Err(TrySendError::Disconnected(_))) || self.work.send(Work { block, reply }).is_err()
+                {
+                    return Step::Stopped;
+                }
+                return Step::Progress;
+            }
+            Ok(Cut::End) => Ahead::End,
+            Err(error) => Ahead::Failed(error),
+        };
+        // There was room, and only this thread fills the queue.
+        let stopped = queue.try_send(end).is_err();
+        self.feeds[place] = None;
+        if stopped { Step::Stopped } else { Step::Progress }
+    }
+
+    /// Waits for room or, in a live source, for time to pass. False when there is nothing left to wait for.
+    fn rest(&self) -> bool {
+        if self.rules.live {
+            return !matches!(self.woken.recv_timeout(POLL), Err(RecvTimeoutError::Disconnected));
+        }
+        self.feeds.iter().any(Option::is_some) && self.woken.recv().is_ok()
+    }
+
+    /// False when nobody listens any more.
+    fn look_for_partitions(&mut self) -> bool {
+        self.scanned = Instant::now();
+        let found = match self.origin.discover() {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for new files; trying again");
+                return true;
+            }
+        };
+        found.into_iter().all(|name| {
+            let queue = self.add(&name);
+            self.announce.send(Announcement { name, queue }).is_ok()
+        })
+    }
+}
