@@ -2,3 +2,9 @@
 
 pub mod cleanse;
 pub mod source;
+pub mod sink;
+
+pub mod checkpoint;
+pub mod fail_point;
+
+mod durable;

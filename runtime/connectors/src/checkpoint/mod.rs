@@ -1,0 +1,26 @@
+//! The checkpoint store in a local folder, and the tick log beside it.
+//!
+//! ```text
+//! checkpoints/objects/<xxh3>-<bytes>            content, shared by the checkpoints that have it
+//! checkpoints/manifests/e000000000120.json      which files a checkpoint has, written after them
+//! checkpoints/newest                            names the manifest written last
+//! ticks/000000000101.log                        the tick log from epoch 101 on
+//! ```
+//!
+//! A checkpoint is incremental: content that is there already is not stored again ([`objects`]). It exists as soon as
+//! its manifest does, which is written atomically after everything it names ([`manifest`]). Restoring verifies every
+//! checksum; a damaged checkpoint is reported and the one before it used ([`restore`]).
+
+mod error;
+mod manifest;
+mod objects;
+mod restore;
+mod store;
+#[cfg(test)]
+mod tests;
+pub mod tick_log;
+
+pub use error::CheckpointError;
+pub use restore::{Damage, Restored};
+pub use store::{CheckpointInfo, CheckpointSettings, FAIL_POINTS, LocalCheckpoints};
+pub use tick_log::TickLog;

@@ -1,0 +1,120 @@
+//! Content of checkpoints, by fingerprint: stored once, however many checkpoints have it.
+
+use super::error::CheckpointError;
+use crate::durable::{self, Fingerprint};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The folder of objects.
+pub(super) struct Objects {
+    folder: PathBuf,
+}
+
+/// The ending of an object that is being written.
+const PARTIAL: &str = "partial";
+/// The ending of an object found damaged: out of the way, so that the next checkpoint stores the content anew.
+const DAMAGED: &str = "damaged";
+
+impl Objects {
+    pub(super) fn open(folder: PathBuf) -> Result<Self, CheckpointError> {
+        durable::create_folders(&folder).map_err(|error| CheckpointError::refused("create", &folder, &error))?;
+        Ok(Self { folder })
+    }
+
+    pub(super) fn path(&self, content: &Fingerprint) -> PathBuf {
+        self.folder.join(object_name(content))
+    }
+
+    /// Stores the file at `path`. `known` is the content that a file of this name had in the last checkpoint: if the
+    /// object is still the very same file, linked, it is not even read.
+    ///
+    /// Only files that are never changed once written (`.sst`) are linked; all others are copied.
+    pub(super) fn store(&self, path: &Path, known: Option<&Fingerprint>) -> Result<Fingerprint, CheckpointError> {
+        let refused = |error: io::Error| CheckpointError::refused("store", path, &error);
+        if let Some(known) = known
+            && same_file(path, &self.path(known)).map_err(refused)?
+        {
+            return Ok(known.clone());
+        }
+        let immutable = path.extension().is_some_and(|extension| extension == "sst");
+        if immutable { self.link(path) } else { self.copy(path) }.map_err(refused)
+    }
+
+    fn link(&self, path: &Path) -> io::Result<Fingerprint> {
+        let content = Fingerprint::of_file(path)?;
+        let object = self.path(&content);
+        if self.has(&content)? {
+            return Ok(content);
+        }
+        match fs::hard_link(path, &object) {
+            Ok(()) => File::open(&object)?.sync_all()?,
+            // Another file system, or one without links.
+            Err(_) => return self.copy(path),
+        }
+        Ok(content)
+    }
+
+    fn copy(&self, path: &Path) -> io::Result<Fingerprint> {
+        let temporary = self.folder.join(format!("incoming.{PARTIAL}"));
+        let mut output = File::create(&temporary)?;
+        let content = durable::copy_hashed(&mut File::open(path)?, &mut output)?;
+        if self.has(&content)? {
+            durable::remove_file(&temporary)?;
+        } else {
+            output.sync_all()?;
+            fs::rename(&temporary, self.path(&content))?;
+        }
+        Ok(content)
+    }
+
+    /// Whether there is an object of that name and length. Its content is verified when it is restored.
+    fn has(&self, content: &Fingerprint) -> io::Result<bool> {
+        match fs::metadata(self.path(content)) {
+            Ok(found) => Ok(found.len() == content.bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes stored objects durable.
+    pub(super) fn sync(&self) -> Result<(), CheckpointError> {
+        durable::sync_folder(&self.folder).map_err(|error| CheckpointError::refused("sync", &self.folder, &error))
+    }
+
+    /// Moves a damaged object out of the way.
+    pub(super) fn set_aside(&self, content: &Fingerprint) -> io::Result<()> {
+        let path = self.path(content);
+        match fs::rename(&path, path.with_added_extension(DAMAGED)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes every object that is not in `used`.
+    pub(super) fn retain(&self, used: &BTreeSet<String>) -> Result<(), CheckpointError> {
+        let refused = |error: io::Error| CheckpointError::refused("remove files of", &self.folder, &error);
+        for name in durable::entries(&self.folder).map_err(refused)? {
+            if !used.contains(&name) {
+                durable::remove_file(&self.folder.join(name)).map_err(refused)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of the object with this content.
+pub(super) fn object_name(content: &Fingerprint) -> String {
+    format!("{}-{}", content.xxh3, content.bytes)
+}
+
+fn same_file(path: &Path, object: &Path) -> io::Result<bool> {
+    let object = match fs::metadata(object) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        metadata => metadata?,
+    };
+    let path = fs::metadata(path)?;
+    Ok((path.dev(), path.ino(), path.len()) == (object.dev(), object.ino(), object.len()))
+}

@@ -1,0 +1,222 @@
+//! Saving and listing checkpoints.
+
+use super::error::CheckpointError;
+use super::manifest::{Manifest, StoredFile};
+use super::objects::{Objects, object_name};
+use crate::durable::{self, Fingerprint};
+use crate::fail_point::FailPoint;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use tidemark_engine::ids::Epoch;
+use tidemark_engine::ports::{CheckpointStore, PortError};
+
+const BEFORE: &str = "checkpoint.before";
+const FILES_COPIED: &str = "checkpoint.files_copied";
+const MANIFEST_WRITTEN: &str = "checkpoint.manifest_written";
+const PRUNED: &str = "checkpoint.pruned";
+
+/// The steps at which a test may end the process.
+pub const FAIL_POINTS: [&str; 4] = [BEFORE, FILES_COPIED, MANIFEST_WRITTEN, PRUNED];
+
+/// Names the manifest that was written last, so that a store that lost its manifests is not taken for a new one.
+const NEWEST: &str = "newest";
+
+/// How checkpoints are kept.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointSettings {
+    /// The newest so many stay.
+    pub keep: usize,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        Self { keep: 3 }
+    }
+}
+
+impl CheckpointSettings {
+    /// Every mistake, one sentence each, names relative to this table.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<String> {
+        if (1..=1000).contains(&self.keep) {
+            return Vec::new();
+        }
+        vec![format!("keep = {} must be from 1 to 1000", self.keep)]
+    }
+}
+
+/// A stored checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckpointInfo {
+    /// The epoch after which it was taken.
+    pub epoch: Epoch,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// How many files it has.
+    pub files: usize,
+    /// Their bytes, content shared with other checkpoints included.
+    pub bytes: u64,
+    /// What is wrong with its manifest, where something is. Contents are verified when they are restored.
+    pub damage: Option<String>,
+}
+
+/// Checkpoints in a local folder.
+pub struct LocalCheckpoints {
+    pub(super) folder: PathBuf,
+    settings: CheckpointSettings,
+    fail_point: FailPoint,
+    pub(super) objects: Objects,
+}
+
+impl LocalCheckpoints {
+    /// Opens the store in `folder`, created if it is missing.
+    pub fn open(folder: &Path, settings: CheckpointSettings, fail_point: FailPoint) -> Result<Self, CheckpointError> {
+        let mistakes = settings.mistakes();
+        if !mistakes.is_empty() {
+            let message = format!("settings of the checkpoint store: {}", mistakes.join("; "));
+            return Err(PortError::Stop(message).into());
+        }
+        let manifests = folder.join("manifests");
+        durable::create_folders(&manifests).map_err(|error| CheckpointError::refused("create", &manifests, &error))?;
+        let objects = Objects::open(folder.join("objects"))?;
+        Ok(Self { folder: folder.to_owned(), settings, fail_point, objects })
+    }
+
+    /// Every checkpoint, oldest first.
+    pub fn list(&self) -> Result<Vec<CheckpointInfo>, CheckpointError> {
+        let described = self.epochs()?.into_iter().map(|epoch| {
+            Ok(match self.manifest(epoch)? {
+                Ok(manifest) => CheckpointInfo {
+                    epoch,
+                    name: manifest.name,
+                    files: manifest.files.len(),
+                    bytes: manifest.files.iter().map(|file| file.content.bytes).sum(),
+                    damage: None,
+                },
+                Err(damage) => CheckpointInfo { epoch, name: None, files: 0, bytes: 0, damage: Some(damage) },
+            })
+        });
+        described.collect()
+    }
+
+    /// The oldest checkpoint kept: the tick log must reach back to it.
+    pub fn oldest(&self) -> Result<Option<Epoch>, CheckpointError> {
+        Ok(self.epochs()?.first().copied())
+    }
+
+    /// Epochs that have a manifest, ascending.
+    pub(super) fn epochs(&self) -> Result<Vec<Epoch>, CheckpointError> {
+        let folder = self.folder.join("manifests");
+        let names = durable::entries(&folder).map_err(|error| CheckpointError::refused("list", &folder, &error))?;
+        Ok(names.iter().filter_map(|name| Manifest::epoch_of_file_name(name)).collect())
+    }
+
+    /// The epoch of the checkpoint that was saved last, as far as is known: `None` before the first.
+    pub(super) fn newest_saved(&self) -> Result<Option<Epoch>, CheckpointError> {
+        let path = self.folder.join(NEWEST);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().and_then(Manifest::epoch_of_file_name)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CheckpointError::refused("read", &path, &error)),
+        }
+    }
+
+    /// The manifest of `epoch`; the inner error says what is wrong with it.
+    pub(super) fn manifest(&self, epoch: Epoch) -> Result<Result<Manifest, String>, CheckpointError> {
+        let path = self.manifest_path(epoch);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Manifest::parse(&bytes).and_then(|manifest| {
+                let named_right = manifest.epoch == epoch;
+                named_right.then_some(manifest).ok_or_else(|| "its manifest is that of another epoch".to_owned())
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CheckpointError::Missing(epoch)),
+            Err(error) => Err(CheckpointError::refused("read", &path, &error)),
+        }
+    }
+
+    fn manifest_path(&self, epoch: Epoch) -> PathBuf {
+        self.folder.join("manifests").join(Manifest::file_name(epoch))
+    }
+
+    fn save_files(&self, epoch: Epoch, folder: &Path) -> Result<(), CheckpointError> {
+        (self.fail_point)(BEFORE);
+        let known = self.newest_contents()?;
+        let mut files = Vec::new();
+        for path in files_below(folder).map_err(|error| CheckpointError::refused("list", folder, &error))? {
+            let content = self.objects.store(&folder.join(&path), known.get(&path))?;
+            files.push(StoredFile { path, content });
+        }
+        self.objects.sync()?;
+        (self.fail_point)(FILES_COPIED);
+        let path = self.manifest_path(epoch);
+        let written = durable::write_atomically(&path, &Manifest::new(epoch, files).to_bytes());
+        written.map_err(|error| CheckpointError::refused("write", &path, &error))?;
+        let newest = self.folder.join(NEWEST);
+        let written = durable::write_atomically(&newest, Manifest::file_name(epoch).as_bytes());
+        written.map_err(|error| CheckpointError::refused("write", &newest, &error))?;
+        (self.fail_point)(MANIFEST_WRITTEN);
+        self.prune()?;
+        (self.fail_point)(PRUNED);
+        Ok(())
+    }
+
+    /// What the files of the newest readable checkpoint held, by path.
+    fn newest_contents(&self) -> Result<BTreeMap<String, Fingerprint>, CheckpointError> {
+        for epoch in self.epochs()?.into_iter().rev() {
+            if let Ok(manifest) = self.manifest(epoch)? {
+                return Ok(manifest.files.into_iter().map(|file| (file.path, file.content)).collect());
+            }
+        }
+        Ok(BTreeMap::new())
+    }
+
+    /// Removes all but the newest checkpoints, then content that none of the others has.
+    ///
+    /// Only readable checkpoints count as kept, so damaged ones never push a good one out; they go when they are older
+    /// than everything kept. Named checkpoints stay and do not count.
+    fn prune(&self) -> Result<(), CheckpointError> {
+        let mut kept = 0;
+        let mut used = BTreeSet::new();
+        for epoch in self.epochs()?.into_iter().rev() {
+            let manifest = self.manifest(epoch)?.ok();
+            let named = manifest.as_ref().is_some_and(|manifest| manifest.name.is_some());
+            if kept >= self.settings.keep && !named {
+                let path = self.manifest_path(epoch);
+                durable::remove_file(&path).map_err(|error| CheckpointError::refused("remove", &path, &error))?;
+                continue;
+            }
+            kept += usize::from(manifest.is_some() && !named);
+            used.extend(manifest.iter().flat_map(|manifest| &manifest.files).map(|file| object_name(&file.content)));
+        }
+        let manifests = self.folder.join("manifests");
+        durable::sync_folder(&manifests).map_err(|error| CheckpointError::refused("sync", &manifests, &error))?;
+        self.objects.retain(&used)
+    }
+}
+
+impl CheckpointStore for LocalCheckpoints {
+    fn save(&mut self, epoch: Epoch, folder: &Path) -> Result<(), PortError> {
+        Ok(self.save_files(epoch, folder)?)
+    }
+}
+
+/// Every file below `folder`, as paths relative to it, sorted.
+fn files_below(folder: &Path) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(prefix) = folders.pop() {
+        for entry in fs::read_dir(folder.join(&prefix))? {
+            let entry = entry?;
+            let name = entry.file_name().into_string();
+            let name = name.map_err(|name| io::Error::other(format!("file name {} is not UTF-8", name.display())))?;
+            let path = format!("{prefix}{name}");
+            if entry.file_type()?.is_dir() { folders.push(format!("{path}/")) } else { found.push(path) }
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}

@@ -1,0 +1,6 @@
+//! Tests of the sink as its users see it: the folder it leaves, whatever happens in between.
+
+mod crashes;
+mod driver;
+mod faults;
+mod reading;
