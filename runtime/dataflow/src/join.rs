@@ -74,9 +74,12 @@ impl IntervalJoin {
         watermark != EventTime::MIN && time < watermark
     }
 
-    fn pairs(&self, left: EventTime, right: EventTime) -> bool {
-        let distance = i128::from(right.0) - i128::from(left.0);
-        (i128::from(self.lower_ms)..=i128::from(self.upper_ms)).contains(&distance)
+    /// The place of the first of `rights`, which are in canonical order, that is a partner of a left row at `left`.
+    fn first_partner<P>(&self, left: EventTime, rights: &[Waiting<P>]) -> Option<usize> {
+        let distance = |right: &Waiting<P>| i128::from(right.order.time.0) - i128::from(left.0);
+        let place = rights.partition_point(|right| distance(right) < i128::from(self.lower_ms));
+        let first = rights.get(place)?;
+        (distance(first) <= i128::from(self.upper_ms)).then_some(place)
     }
 }
 
@@ -188,7 +191,7 @@ impl<P: Clone> JoinBuffer<P> {
     fn take_first(&mut self, join: &IntervalJoin, watermark: EventTime, out: &mut Vec<Joined<P>>) {
         let right = &mut self.right;
         self.left.retain(|left| {
-            let first = right.iter_mut().find(|right| join.pairs(left.order.time, right.order.time));
+            let first = join.first_partner(left.order.time, right).map(|place| &mut right[place]);
             let Some(first) = first.filter(|right| right.order.time <= watermark) else { return true };
             first.matched = true;
             out.push(Joined::Pair {
@@ -221,11 +224,8 @@ impl<P: Clone> JoinBuffer<P> {
         let expiry = |side, rows: &[Waiting<P>]| rows.first().map(|row| join.expiry(side, row.order.time));
         let first_match = (join.matches == Matches::First)
             .then(|| {
-                let firsts = self
-                    .left
-                    .iter()
-                    .filter_map(|left| self.right.iter().find(|right| join.pairs(left.order.time, right.order.time)));
-                firsts.map(|right| right.order.time).min()
+                let firsts = self.left.iter().filter_map(|left| join.first_partner(left.order.time, &self.right));
+                firsts.min().map(|place| self.right[place].order.time)
             })
             .flatten();
         [expiry(Side::Left, &self.left), expiry(Side::Right, &self.right), first_match].into_iter().flatten().min()

@@ -82,7 +82,7 @@ impl Watermarks {
     /// partition is idle it stays; when every one has ended it is [`EventTime::MAX`].
     pub fn advance(&mut self) -> EventTime {
         let active = self.partitions.iter().filter(|p| p.activity == Activity::Active);
-        let least = active.map(|p| p.max_seen.plus_ms(-self.bound_ms).plus_ms(-1)).min();
+        let least = active.map(|p| p.max_seen.plus_ms(self.bound_ms.saturating_neg()).plus_ms(-1)).min();
         let all_ended = !self.partitions.is_empty() && self.partitions.iter().all(|p| p.activity == Activity::Ended);
         let next = if all_ended { EventTime::MAX } else { least.unwrap_or(EventTime::MIN) };
         self.merged = self.merged.max(next);

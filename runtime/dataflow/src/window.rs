@@ -8,6 +8,7 @@ use crate::time::{EventTime, Window};
 pub struct AlignedWindows {
     size_ms: i64,
     slide_ms: i64,
+    /// In `0..slide_ms`.
     offset_ms: i64,
 }
 
@@ -23,16 +24,26 @@ impl AlignedWindows {
     #[must_use]
     pub fn sliding(size_ms: i64, slide_ms: i64, offset_ms: i64) -> Option<Self> {
         let sane = size_ms > 0 && slide_ms > 0 && offset_ms.checked_abs().is_some_and(|offset| offset < slide_ms);
-        sane.then_some(Self { size_ms, slide_ms, offset_ms })
+        sane.then(|| Self { size_ms, slide_ms, offset_ms: offset_ms.rem_euclid(slide_ms) })
+    }
+
+    /// The most windows that one row can belong to.
+    #[must_use]
+    pub const fn windows_per_row(self) -> i64 {
+        (self.size_ms - 1) / self.slide_ms + 1
     }
 
     /// The windows that `time` belongs to, the latest first. With a slide greater than the size there may be none.
+    ///
+    /// At the ends of time windows are cut off at [`EventTime::MIN`] and [`EventTime::MAX`].
     pub fn assign(self, time: EventTime) -> impl Iterator<Item = Window> {
-        let last_start = time.0 - (time.0 - self.offset_ms).rem_euclid(self.slide_ms);
+        // Both remainders are in 0..slide, so that nothing overflows.
+        let since_start = (time.0.rem_euclid(self.slide_ms) - self.offset_ms).rem_euclid(self.slide_ms);
+        let last_start = time.0.saturating_sub(since_start);
         let starts = std::iter::successors(Some(last_start), move |start| start.checked_sub(self.slide_ms));
         starts
-            .take_while(move |start| time.0 - start < self.size_ms)
-            .map(move |start| Window::new(start, start + self.size_ms))
+            .take_while(move |start| time.0.saturating_sub(*start) < self.size_ms)
+            .map(move |start| Window::new(start, start.saturating_add(self.size_ms)))
     }
 }
 
@@ -47,6 +58,13 @@ pub const fn cleanup_time(window: Window, allowed_lateness_ms: i64) -> EventTime
 #[must_use]
 pub fn is_window_late(window: Window, allowed_lateness_ms: i64, watermark: EventTime) -> bool {
     cleanup_time(window, allowed_lateness_ms) <= watermark
+}
+
+/// Whether a row at `time` that is in no open window is late, and not merely in a gap between windows
+/// (`WindowOperator.isElementLate`).
+#[must_use]
+pub fn is_row_late(time: EventTime, allowed_lateness_ms: i64, watermark: EventTime) -> bool {
+    time.plus_ms(allowed_lateness_ms) <= watermark
 }
 
 /// Whether a row that changes `window` fires it at once, because the watermark has passed its end already.
@@ -80,6 +98,22 @@ mod tests {
         assert_eq!(starts(sliding, 9), [8, 4, 0]);
         assert_eq!(starts(sliding, 10), [8, 4], "half-open: [0, 10) is over");
         assert_eq!(starts(AlignedWindows::sliding(2, 5, 0).unwrap(), 3), Vec::<i64>::new(), "a gap");
+    }
+
+    #[test]
+    fn the_ends_of_time_have_windows_too() {
+        let sizes = [(1, 1), (60_000, 60_000), (i64::MAX, i64::MAX), (1 << 62, 1 << 61), (10, 3)];
+        for (size, slide) in sizes {
+            for offset in [0, slide - 1, 1 - slide] {
+                let windows = AlignedWindows::sliding(size, slide, offset).unwrap();
+                for time in [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1] {
+                    let mut assigned = windows.assign(EventTime(time)).peekable();
+                    assert!(assigned.peek().is_some(), "{time} in {windows:?}");
+                    assert!(assigned.all(|window| window.start.0 <= time && time < window.end.0), "{time} {windows:?}");
+                    assert!(windows.assign(EventTime(time)).count() as i64 <= windows.windows_per_row());
+                }
+            }
+        }
     }
 
     #[test]
