@@ -9,20 +9,23 @@
 //! A crash may leave the last record half written: opening cuts it off. What looks half written but has a whole record
 //! behind it is damage, and an error. The content is the engine's affair.
 
+mod record;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+pub use record::LARGEST_RECORD;
+pub use segment::Records;
+
 use super::error::CheckpointError;
 use crate::durable;
+use record::{HEADER, frame};
+use segment::scan;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::PortError;
-use xxhash_rust::xxh3::Xxh3Default;
-
-const MARK: [u8; 4] = *b"TICK";
-const HEADER: usize = 24;
-
-/// Most bytes of one record.
-pub const LARGEST_RECORD: usize = 64 << 20;
 
 /// Bytes after which the next epoch starts a new segment.
 const SEGMENT_BYTES: u64 = 16 << 20;
@@ -179,120 +182,6 @@ impl TickLog {
     }
 }
 
-/// Records of a log, in order.
-pub struct Records {
-    from: Epoch,
-    /// Segments to come, the next one last.
-    paths: Vec<PathBuf>,
-    segment: Option<Segment>,
-}
-
-impl Iterator for Records {
-    type Item = Result<(Epoch, Vec<u8>), CheckpointError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(segment) = &mut self.segment {
-                match segment.next_record() {
-                    Ok(Some((epoch, _))) if epoch < self.from => continue,
-                    Ok(Some(record)) => return Some(Ok(record)),
-                    Err(error) => return Some(Err(error)),
-                    Ok(None) => self.segment = None,
-                }
-            }
-            match Segment::read(self.paths.pop()?) {
-                Ok(segment) => self.segment = Some(segment),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    }
-}
-
-/// A segment in memory: its size is bounded by [`SEGMENT_BYTES`] and the records of one epoch.
-struct Segment {
-    path: PathBuf,
-    bytes: Vec<u8>,
-    position: usize,
-}
-
-impl Segment {
-    fn read(path: PathBuf) -> Result<Self, CheckpointError> {
-        let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes));
-        read.map_err(|error| CheckpointError::refused("read", &path, &error))?;
-        Ok(Self { path, bytes, position: 0 })
-    }
-
-    /// The next whole record; `None` at the end or at a half-written one. Damage in between is an error.
-    fn next_record(&mut self) -> Result<Option<(Epoch, Vec<u8>)>, CheckpointError> {
-        let rest = &self.bytes[self.position..];
-        if let Some((epoch, content)) = parse(rest) {
-            let content = content.to_vec();
-            self.position += HEADER + content.len();
-            return Ok(Some((epoch, content)));
-        }
-        let later = (1..rest.len()).find(|&start| rest[start..].starts_with(&MARK) && parse(&rest[start..]).is_some());
-        match later {
-            None => Ok(None),
-            Some(distance) => stop(format!(
-                "the tick log {} is damaged at byte {}, {distance} bytes before the next whole record: put the file back \
-                 from a copy; without it, only epochs before the damage can be re-run",
-                self.path.display(),
-                self.position
-            )),
-        }
-    }
-}
-
-struct Scan {
-    /// Bytes of whole records.
-    end: u64,
-    last: Option<Epoch>,
-}
-
-/// Walks through the records of a segment while their epochs are wanted.
-fn scan(path: &Path, wanted: impl Fn(Epoch) -> bool) -> Result<Scan, CheckpointError> {
-    let mut segment = Segment::read(path.to_owned())?;
-    let mut found = Scan { end: 0, last: None };
-    while let Some((epoch, _)) = segment.next_record()? {
-        if !wanted(epoch) {
-            break;
-        }
-        found = Scan { end: segment.position as u64, last: Some(epoch) };
-    }
-    Ok(found)
-}
-
-fn frame(epoch: Epoch, content: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(content.len()).expect("records are at most LARGEST_RECORD bytes");
-    let mut frame = Vec::with_capacity(HEADER + content.len());
-    frame.extend_from_slice(&MARK);
-    frame.extend_from_slice(&length.to_le_bytes());
-    frame.extend_from_slice(&epoch.0.to_le_bytes());
-    frame.extend_from_slice(&checksum(epoch, content).to_le_bytes());
-    frame.extend_from_slice(content);
-    frame
-}
-
-/// The whole record at the start of `bytes`.
-fn parse(bytes: &[u8]) -> Option<(Epoch, &[u8])> {
-    let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
-    let (mark, header) = header.split_first_chunk::<4>()?;
-    let (length, header) = header.split_first_chunk::<4>()?;
-    let (epoch, stated) = header.split_first_chunk::<8>()?;
-    let content = rest.get(..u32::from_le_bytes(*length) as usize)?;
-    let epoch = Epoch(u64::from_le_bytes(*epoch));
-    let whole = *mark == MARK && stated == checksum(epoch, content).to_le_bytes();
-    whole.then_some((epoch, content))
-}
-
-fn checksum(epoch: Epoch, content: &[u8]) -> u64 {
-    let mut hash = Xxh3Default::new();
-    hash.update(&epoch.0.to_le_bytes());
-    hash.update(content);
-    hash.digest()
-}
-
 fn truncate(path: &Path, length: u64) -> io::Result<()> {
     if fs::metadata(path)?.len() == length {
         return Ok(());
@@ -309,95 +198,4 @@ fn epoch_of_file_name(name: &str) -> Option<Epoch> {
 
 fn stop<T>(message: String) -> Result<T, CheckpointError> {
     Err(PortError::Stop(message).into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn records(log: &TickLog, from: u64) -> Vec<(u64, Vec<u8>)> {
-        log.read_from(Epoch(from))
-            .unwrap()
-            .map(|record| record.map(|(epoch, content)| (epoch.0, content)).unwrap())
-            .collect()
-    }
-
-    fn filled(folder: &Path, epochs: u64) -> TickLog {
-        let mut log = TickLog::with_segment_bytes(folder, 200).unwrap();
-        for epoch in 1..=epochs {
-            log.append(Epoch(epoch), format!("tick {epoch}").as_bytes()).unwrap();
-        }
-        log.sync().unwrap();
-        log
-    }
-
-    #[test]
-    fn records_come_back_from_any_epoch_and_old_segments_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut log = filled(folder.path(), 40);
-        assert!(log.segments.len() > 3);
-        for from in [0, 1, 17, 40, 41] {
-            let epochs: Vec<u64> = records(&log, from).iter().map(|(epoch, _)| *epoch).collect();
-            assert_eq!(epochs, (from.max(1)..=40).collect::<Vec<_>>());
-        }
-        log.remove_before(Epoch(25)).unwrap();
-        assert_eq!(records(&log, 25).len(), 16);
-        assert!(log.segments[0] > Epoch(1) && log.segments[0] <= Epoch(25));
-        let reopened = TickLog::open(folder.path()).unwrap();
-        assert_eq!(reopened.last_epoch(), Some(Epoch(40)));
-        assert_eq!(records(&reopened, 25), records(&log, 25));
-    }
-
-    #[test]
-    fn epochs_that_were_not_committed_are_cut_and_appended_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut log = filled(folder.path(), 40);
-        assert!(log.append(Epoch(20), b"again").is_err());
-        log.cut_after(Epoch(19)).unwrap();
-        assert_eq!(log.last_epoch(), Some(Epoch(19)));
-        log.append(Epoch(20), b"again").unwrap();
-        assert_eq!(records(&log, 19), [(19, b"tick 19".to_vec()), (20, b"again".to_vec())]);
-        log.cut_after(Epoch(0)).unwrap();
-        assert_eq!(records(&log, 0), []);
-    }
-
-    #[test]
-    fn damage_before_the_end_is_an_error_that_says_where() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut log = TickLog::open(folder.path()).unwrap();
-        for epoch in 1..=3 {
-            log.append(Epoch(epoch), b"content").unwrap();
-        }
-        let path = log.path(Epoch(1));
-        let whole = fs::read(&path).unwrap();
-        for place in HEADER + 7..2 * (HEADER + 7) {
-            let mut damaged = whole.clone();
-            damaged[place] ^= 0x10;
-            fs::write(&path, damaged).unwrap();
-            let error = TickLog::open(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
-            assert!(error.contains("damaged at byte 31"), "byte {place}: {error}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_torn_tail_is_cut_at_the_last_whole_record(cut in 0_usize..150, garbage in proptest::collection::vec(any::<u8>(), 0..30)) {
-            let folder = tempfile::tempdir().unwrap();
-            let mut log = TickLog::open(folder.path()).unwrap();
-            for epoch in 1..=4_u64 {
-                log.append(Epoch(epoch), &vec![7; epoch as usize * 3]).unwrap();
-            }
-            let path = log.path(Epoch(1));
-            let mut bytes = fs::read(&path).unwrap();
-            bytes.truncate(cut);
-            let whole = [27, 57, 90, 126].iter().take_while(|end| **end <= bytes.len()).count();
-            bytes.extend(garbage);
-            fs::write(&path, &bytes).unwrap();
-            let mut log = TickLog::open(folder.path()).unwrap();
-            prop_assert_eq!(records(&log, 0).len(), whole);
-            log.append(Epoch(9), b"next").unwrap();
-            prop_assert_eq!(records(&log, 0).last().cloned(), Some((9, b"next".to_vec())));
-        }
-    }
 }
