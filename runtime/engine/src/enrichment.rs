@@ -4,12 +4,14 @@
 //! looks the same values up.
 
 use crate::batch::EventBatch;
-use crate::plan::ExtractionPlan;
+use crate::descriptor::ColumnType;
+use crate::plan::{ExtractionPlan, Slot};
 use crate::ports::{MetaBatch, PortError, StateBackend};
+use crate::rows_as_events::convert;
 use crate::telemetry::Telemetry;
-use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, StringArray};
+use arrow_array::{Array, ArrayRef, StringArray};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ pub struct TableSpec {
     pub event_keys: Vec<String>,
     /// Whether keys are compared in lower case.
     pub lower_case: bool,
-    /// Fields that it adds, all texts.
+    /// Fields that it adds: texts, read as the type that a metric asks for.
     pub fields: Vec<String>,
     /// A snapshot may be at most this much older than the event; `None`: any age.
     pub max_age_ms: Option<i64>,
@@ -75,6 +77,8 @@ impl Enrichment {
     ) -> Result<Self, PortError> {
         let tables = specs.into_iter().map(|spec| Table { spec, snapshots: BTreeMap::new() }).collect();
         let mut enrichment = Self { tables, changes: MetaBatch::default() };
+        // Files first: a snapshot of the stream came later, and replaced one of the same moment when it came.
+        files.into_iter().for_each(|snapshot| enrichment.tables[snapshot.table].add(&snapshot));
         for (key, value) in state.meta_prefix(PREFIX)? {
             let damaged = || PortError::Stop("a lookup table in state is damaged: restore a checkpoint".to_owned());
             let (name, time): (String, i64) = serde_json::from_slice(&key[PREFIX.len()..]).map_err(|_| damaged())?;
@@ -83,7 +87,11 @@ impl Enrichment {
                 table.snapshots.insert(time, Arc::new(rows));
             }
         }
-        files.into_iter().for_each(|snapshot| enrichment.tables[snapshot.table].add(&snapshot));
+        for table in &mut enrichment.tables {
+            while table.snapshots.len() > MAX_SNAPSHOTS {
+                table.snapshots.pop_first();
+            }
+        }
         Ok(enrichment)
     }
 
@@ -122,11 +130,16 @@ impl Enrichment {
             let hits = found.iter().filter(|row| row.is_some()).count();
             telemetry.enriched.add(hits as u64);
             telemetry.not_enriched.add((found.len() - hits) as u64);
-            for (slot, field) in wanted {
-                let mut column = StringBuilder::new();
-                found.iter().for_each(|row| column.append_option(row.and_then(|row| row[field].as_deref())));
-                batch.columns[slot] = Arc::new(column.finish());
-            }
+            let columns = wanted.into_iter().map(|(slot, field)| {
+                let texts = found.iter().map(|row| row.and_then(|row| row[field].as_deref()));
+                let column: ArrayRef = match plan.slots()[slot].kind {
+                    ColumnType::Text => Arc::new(texts.collect::<StringArray>()),
+                    kind => convert(texts.map(Value::from), kind),
+                };
+                (slot, column)
+            });
+            let columns: Vec<_> = columns.collect();
+            columns.into_iter().for_each(|(slot, column)| batch.columns[slot] = column);
         }
     }
 
@@ -143,7 +156,8 @@ impl Table {
     }
 
     fn look_up_all(&self, plan: &ExtractionPlan, batch: &EventBatch) -> Vec<Option<&Vec<Option<String>>>> {
-        let slot_of = |path: &String| plan.slots().iter().position(|slot| slot.path == *path);
+        let text = |path: &String| Slot { path: path.clone(), kind: ColumnType::Text };
+        let slot_of = |path| plan.slots().iter().position(|slot| *slot == text(path));
         let slots: Option<Vec<usize>> = self.spec.event_keys.iter().map(slot_of).collect();
         let Some(slots) = slots else { return vec![None; batch.rows()] };
         let keys: Vec<&StringArray> = slots.iter().filter_map(|slot| batch.columns[*slot].as_string_opt()).collect();
@@ -171,9 +185,9 @@ impl Table {
 
     /// The newest snapshot that is not newer than the event, else the oldest newer one, within the bounds.
     fn as_of(&self, event_time: i64) -> Option<&TableRows> {
-        let oldest = self.spec.max_age_ms.map_or(i64::MIN, |age| event_time.saturating_sub(age));
+        let oldest = self.spec.max_age_ms.map_or(i64::MIN, |age| event_time.saturating_sub(age.max(0)));
         let before = self.snapshots.range(oldest..=event_time).next_back();
-        let newest = event_time.saturating_add(self.spec.max_ahead_ms);
+        let newest = event_time.saturating_add(self.spec.max_ahead_ms.max(0));
         let after = || self.snapshots.range(event_time..=newest).next();
         before.or_else(after).map(|(_, rows)| &**rows)
     }
