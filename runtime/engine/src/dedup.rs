@@ -72,7 +72,7 @@ impl Dedup {
         if !insert(&mut self.seen, id) {
             return false;
         }
-        let start = event_time.div_euclid(self.bucket_ms) * self.bucket_ms;
+        let start = event_time.div_euclid(self.bucket_ms).saturating_mul(self.bucket_ms);
         self.buckets.entry(start).or_default().ids.push(id);
         true
     }

@@ -67,6 +67,9 @@ impl fmt::Debug for MetricSpec {
 /// Poison groups that are tolerated when neither module nor deployment says otherwise.
 pub const DEFAULT_ERROR_BUDGET: u32 = 1_000;
 
+/// Most windows that one row may belong to: each costs an accumulator and a share of every call.
+const MAX_WINDOWS_PER_ROW: i64 = 10_000;
+
 impl MetricSpec {
     /// Joins a module's description with a deployment. The error lists every contradiction.
     pub fn new(
@@ -106,10 +109,16 @@ impl MetricSpec {
         check(!self.key.is_empty(), "key is empty: name the path that identifies what is measured");
         check(self.allowed_lateness_ms >= 0, "allowed lateness is negative");
         match &self.window {
-            WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => check(
-                self.aligned().is_some(),
-                "window size and slide must be positive, and the offset smaller than the slide",
-            ),
+            WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => {
+                check(
+                    self.aligned().is_some(),
+                    "window size and slide must be positive, and the offset smaller than the slide",
+                );
+                check(
+                    self.aligned().is_none_or(|windows| windows.windows_per_row() <= MAX_WINDOWS_PER_ROW),
+                    "each row would belong to more than 10,000 windows: slide by more, or make the windows shorter",
+                );
+            }
             WindowSpec::Session { gap_ms } => {
                 check(*gap_ms > 0, "session gap must be positive");
                 check(descriptor.mergeable, "session windows need a module that can merge states");
