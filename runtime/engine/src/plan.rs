@@ -76,6 +76,11 @@ impl ExtractionPlan {
     /// The consumers of an event of type `name`, one bit each.
     #[must_use]
     pub fn interest(&self, name: &str) -> u64 {
-        self.any_type | self.interest.get(name).copied().unwrap_or(0)
+        self.any_type | self.interest_by_name(name)
+    }
+
+    /// The consumers that name the event type `name`: who reads a metric's rows must.
+    pub(crate) fn interest_by_name(&self, name: &str) -> u64 {
+        self.interest.get(name).copied().unwrap_or(0)
     }
 }

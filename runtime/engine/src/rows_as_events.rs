@@ -29,7 +29,7 @@ impl StageRows {
             offsets: (0..count as u64).map(|row| Offset(first + row)).collect(),
             event_times: self.times.clone(),
             ids: vec![0; count],
-            interest: vec![plan.interest(&name); count],
+            interest: vec![plan.interest_by_name(&name); count],
             columns: plan.slots().iter().map(|slot| self.slot(stage, &name, slot)).collect(),
             type_ids: vec![0; count],
             types: vec![name.as_str().into()],

@@ -45,7 +45,10 @@ impl Consumer {
     /// A consumer with the metric's filter and, for a join, that of its side.
     pub(crate) fn compile(spec: &MetricSpec, side: Option<&Filter>, plan: &mut ExtractionPlan) -> Self {
         let bit = plan.consumers();
-        let types = side.and_then(Filter::types).or_else(|| spec.filter.types()).map(<[String]>::to_vec);
+        let types = match (spec.filter.types(), side.and_then(Filter::types)) {
+            (Some(all), Some(own)) => Some(own.iter().filter(|name| all.contains(name)).cloned().collect()),
+            (all, own) => own.or(all).map(<[String]>::to_vec),
+        };
         plan.want(bit, types.as_deref());
         let filters = [Some(&spec.filter), side];
         let conditions = filters.into_iter().flatten().flat_map(|filter| &filter.0).filter(|(path, condition)| {

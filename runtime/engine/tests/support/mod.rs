@@ -1,11 +1,14 @@
 //! A job on in-memory ports: what the engine's tests have in common.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod natives;
+pub mod script;
+
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tidemark_dataflow::KeyGroups;
-use tidemark_engine::descriptor::{ColumnType, Descriptor, InputColumn, OutputColumn, Side, WindowSpec};
+use tidemark_engine::descriptor::{ColumnType, Descriptor, Filter, InputColumn, OutputColumn, Side, WindowSpec};
 use tidemark_engine::fail_point::{Hook, no_hook};
 use tidemark_engine::guest::CloseReason;
 use tidemark_engine::ids::Digest;
@@ -107,7 +110,7 @@ impl NativeMetric for Counter {
     }
 }
 
-/// A metric `name` over events of type `types`.
+/// A metric `name` over events of type `types`; none: of every type.
 pub fn metric(name: &str, native: Arc<dyn NativeMetric>, types: &[&str], window: Value) -> MetricSpec {
     metric_with(name, native, types, window, Overrides::default())
 }
@@ -120,22 +123,34 @@ pub fn metric_with(
     overrides: Overrides,
 ) -> MetricSpec {
     let window: WindowSpec = serde_json::from_value(window).expect("a window");
-    let descriptor = Descriptor {
+    let filter = if types.is_empty() { json!({}) } else { json!({ "type": types }) };
+    let filter = serde_json::from_value(filter).expect("a filter");
+    let descriptor = Descriptor { filter, ..descriptor(name, &*native, window) };
+    metric_of(&descriptor, native, overrides)
+}
+
+/// What a native metric says of itself: every type, keyed by `data.key`.
+pub fn descriptor(name: &str, native: &dyn NativeMetric, window: WindowSpec) -> Descriptor {
+    Descriptor {
         describe: 1,
         name: name.to_owned(),
         version: "1.0.0".to_owned(),
         doc: String::new(),
         inputs: native.inputs(),
-        filter: serde_json::from_value(json!({ "type": types })).expect("a filter"),
+        filter: Filter::default(),
         key: "data.key".to_owned(),
         window,
         output: native.output(),
         state_version: 1,
         config_schema: Value::Null,
         mergeable: true,
-    };
-    let (digest, config) = (Digest([7; 32]), Digest([0; 32]));
-    MetricSpec::new(&descriptor, digest, config, overrides, NativeFactory::new(native)).expect("a sound metric")
+    }
+}
+
+/// A native metric by its description. The digest tells versions apart.
+pub fn metric_of(descriptor: &Descriptor, native: Arc<dyn NativeMetric>, overrides: Overrides) -> MetricSpec {
+    let (digest, config) = (Digest([6 + descriptor.state_version as u8; 32]), Digest([0; 32]));
+    MetricSpec::new(descriptor, digest, config, overrides, NativeFactory::new(native)).expect("a sound metric")
 }
 
 pub fn event(kind: &str, key: &str, time: i64, value: i64) -> MemoryEvent {
@@ -186,7 +201,7 @@ impl World {
         parts
     }
 
-    fn parts(&self, metrics: Vec<MetricSpec>, hook: Hook, telemetry: &Arc<Telemetry>) -> EngineParts {
+    pub fn parts(&self, metrics: Vec<MetricSpec>, hook: Hook, telemetry: &Arc<Telemetry>) -> EngineParts {
         EngineParts {
             settings: EngineSettings {
                 key_groups: KeyGroups::new(KEY_GROUPS).expect("enough"),
