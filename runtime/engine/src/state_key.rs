@@ -50,6 +50,12 @@ pub fn keyed(stage: StageId, group: KeyGroup, kind: Kind, key: &[u8]) -> StateKe
     start_of(stage, group, kind, key, KEY_AT + key.len()).into_boxed_slice()
 }
 
+/// The key group of a key.
+#[must_use]
+pub fn group_of(state_key: &[u8]) -> KeyGroup {
+    KeyGroup(u16::from_be_bytes([state_key[2], state_key[3]]))
+}
+
 /// The metric key and window start of a pane's key.
 #[must_use]
 pub fn parse_pane(state_key: &[u8]) -> (&[u8], i64) {
@@ -74,6 +80,6 @@ mod tests {
         assert!(of(-60_000) < of(0) && of(0) < of(60_000));
         assert_eq!(parse_pane(&of(-60_000)), (b"stream-1".as_slice(), -60_000));
         assert_eq!(parse_keyed(&keyed(StageId(3), KeyGroup(9), Kind::Join, b"r")), b"r");
-        assert_eq!(of(0)[..PREFIX], [0, 3, 0, 9]);
+        assert_eq!((&of(0)[..PREFIX], group_of(&of(0))), ([0, 3, 0, 9].as_slice(), KeyGroup(9)));
     }
 }

@@ -6,10 +6,11 @@ use super::route::RoutedRow;
 use super::{Due, StageRun, TimerKind};
 use crate::error::EngineError;
 use crate::guest::{CloseReason, GuestBatch};
+use crate::pane::Pane;
 use crate::ports::StateKey;
 use crate::state_key;
-use tidemark_dataflow::window::{cleanup_time, fires_at_once, is_window_late};
-use tidemark_dataflow::{EventTime, Window};
+use tidemark_dataflow::window::{cleanup_time, fires_at_once, is_row_late, is_window_late};
+use tidemark_dataflow::{EventTime, KeyGroup, Window};
 
 /// Folds a tick's rows into their windows. A window that the watermark has passed, but that may still change, fires
 /// again at once.
@@ -21,16 +22,13 @@ pub(crate) fn fold(run: &mut StageRun<'_>, rows: &[RoutedRow]) -> Result<(), Eng
     let windows = input.stage.spec.aligned().expect("the window was checked when the metric was made");
     let mut grouper = Grouper::new(input, 0, rows.len());
     for row in rows {
-        let (mut assigned, mut late) = (false, false);
-        for window in windows.assign(input.time(row.at)) {
-            if is_window_late(window, lateness, input.watermark) {
-                late = true;
-            } else {
-                grouper.add(*row, window);
-                assigned = true;
-            }
+        let time = input.time(row.at);
+        let mut assigned = false;
+        for window in windows.assign(time).filter(|window| !is_window_late(*window, lateness, input.watermark)) {
+            grouper.add(*row, window);
+            assigned = true;
         }
-        if late && !assigned {
+        if !assigned && is_row_late(time, lateness, input.watermark) {
             run.late(row.at);
         }
     }
@@ -45,7 +43,7 @@ pub(crate) fn fold(run: &mut StageRun<'_>, rows: &[RoutedRow]) -> Result<(), Eng
 }
 
 fn update(run: &mut StageRun<'_>, grouped: &GroupedRows<'_>, keys: &[StateKey]) -> Result<(), EngineError> {
-    let (input, lateness) = (run.input, run.input.stage.spec.allowed_lateness_ms);
+    let input = run.input;
     let loaded = run.load(keys)?;
     let mut builder = GroupsBuilder::default();
     for (index, group) in grouped.groups.iter().enumerate() {
@@ -69,34 +67,46 @@ fn update(run: &mut StageRun<'_>, grouped: &GroupedRows<'_>, keys: &[StateKey]) 
         }
         let (window, key_group) = (group.window, grouped.key_group(index, &input));
         run.store(&keys[index], window.end.0, outcome.states.get(index), &mut scratch);
-        let again = fires_at_once(window, input.watermark);
-        if loaded.ends[index].is_none() {
-            if !again {
-                run.set_timer(key_group, TimerKind::Fire, window.last(), &keys[index]);
-            }
-            if lateness > 0 {
-                run.set_timer(key_group, TimerKind::Cleanup, cleanup_time(window, lateness), &keys[index]);
-            }
-        }
-        if again {
+        if fires_at_once(window, input.watermark) {
             refire.push(keys[index].clone());
+        } else if loaded.ends[index].is_none() {
+            run.set_timer(key_group, TimerKind::Fire, window.last(), &keys[index]);
         }
     }
-    fire(run, &refire, true)
+    fire(run, &refire)
 }
 
-/// Fires and forgets windows whose time has come.
-pub(crate) fn close(run: &mut StageRun<'_>, due: Vec<Due>) -> Result<(), EngineError> {
-    let keep = run.input.stage.spec.allowed_lateness_ms > 0;
-    let of = |wanted: TimerKind| due.iter().filter(move |due| due.kind == wanted).map(|due| due.state_key.clone());
-    let (fires, cleanups): (Vec<_>, Vec<_>) = (of(TimerKind::Fire).collect(), of(TimerKind::Cleanup).collect());
-    fire(run, &fires, keep)?;
-    cleanups.iter().for_each(|key| run.shard.delete(key));
-    Ok(())
+/// Fires and forgets windows whose time has come. Returns what was forgotten.
+pub(crate) fn close(run: &mut StageRun<'_>, due: Vec<Due>) -> Result<Vec<(KeyGroup, StateKey)>, EngineError> {
+    let lateness = run.input.stage.spec.allowed_lateness_ms;
+    let (fires, cleanups): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.kind == TimerKind::Fire);
+    let keys: Vec<StateKey> = fires.iter().map(|due| due.state_key.clone()).collect();
+    fire(run, &keys)?;
+    let mut gone: Vec<(KeyGroup, StateKey)> = Vec::new();
+    if lateness == 0 {
+        gone.extend(fires.into_iter().map(|due| (due.group, due.state_key)));
+    }
+    for due in cleanups {
+        let Some(value) = run.shard.get(&due.state_key)? else { continue };
+        let window = window_of(&due.state_key, Pane::decode(value)?.end);
+        if is_window_late(window, lateness, run.input.next_watermark) {
+            run.shard.delete(&due.state_key);
+            gone.push((due.group, due.state_key));
+        } else {
+            // The deployment allows more lateness than when the timer was set.
+            run.set_timer(due.group, TimerKind::Cleanup, cleanup_time(window, lateness), &due.state_key);
+        }
+    }
+    Ok(gone)
 }
 
-/// Calls `close` for panes and keeps or deletes their states.
-pub(crate) fn fire(run: &mut StageRun<'_>, keys: &[StateKey], keep: bool) -> Result<(), EngineError> {
+fn window_of(pane: &[u8], end: i64) -> Window {
+    Window { start: EventTime(state_key::parse_pane(pane).1), end: EventTime(end) }
+}
+
+/// Calls `close` for panes; keeps their states where rows may still come, until the allowed lateness is over.
+pub(crate) fn fire(run: &mut StageRun<'_>, keys: &[StateKey]) -> Result<(), EngineError> {
+    let lateness = run.input.stage.spec.allowed_lateness_ms;
     let loaded = run.load(keys)?;
     let mut builder = GroupsBuilder::default();
     let mut present = Vec::with_capacity(keys.len());
@@ -104,9 +114,8 @@ pub(crate) fn fire(run: &mut StageRun<'_>, keys: &[StateKey], keep: bool) -> Res
     let mut barred = Vec::new();
     for (index, key) in keys.iter().enumerate() {
         let Some(end) = loaded.ends[index] else { continue };
-        let (metric_key, start) = state_key::parse_pane(key);
-        let window = Window { start: EventTime(start), end: EventTime(end) };
-        builder.push(metric_key, (start, end), window.last().0, 0);
+        let window = window_of(key, end);
+        builder.push(state_key::parse_pane(key).0, (window.start.0, end), window.last().0, 0);
         states.push(loaded.states.get(index));
         if let Some(failure) = loaded.failures.iter().find(|failure| failure.group as usize == index) {
             barred.push(crate::guest::GroupFailure { group: present.len() as u32, ..failure.clone() });
@@ -118,13 +127,17 @@ pub(crate) fn fire(run: &mut StageRun<'_>, keys: &[StateKey], keep: bool) -> Res
     let outcome = run.call(Entry::Close(CloseReason::WindowEnd), call)?;
     let mut scratch = Vec::new();
     for (place, index) in present.into_iter().enumerate() {
-        if !keep {
+        let key = &keys[index];
+        if lateness == 0 {
             // A poison group's state is in its dead letter: nothing will call for it again.
-            run.shard.delete(&keys[index]);
-        } else if outcome.ok[place] {
-            let end = loaded.ends[index].expect("only panes that exist are fired");
-            run.store(&keys[index], end, outcome.states.get(place), &mut scratch);
+            run.shard.delete(key);
+            continue;
         }
+        let end = loaded.ends[index].expect("only panes that exist are fired");
+        if outcome.ok[place] {
+            run.store(key, end, outcome.states.get(place), &mut scratch);
+        }
+        run.set_timer(state_key::group_of(key), TimerKind::Cleanup, cleanup_time(window_of(key, end), lateness), key);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::StageRun;
 use super::route::RowRef;
-use crate::dead_letter::{DeadLetter, GroupContext};
+use crate::dead_letter::{DeadLetter, GroupContext, Reason};
 use crate::error::EngineError;
 use crate::guest::{CloseReason, Folded, GroupFailure, Groups, GuestBatch, VarBytes};
 use crate::pane::Pane;
@@ -41,7 +41,7 @@ pub(crate) struct Call<'a> {
     pub(crate) identities: Vec<u64>,
     /// Where the rows of the batch came from; empty where they did not come from this tick.
     pub(crate) rows: &'a [RowRef],
-    /// Groups that must not be called: their state could not be migrated.
+    /// Groups whose state could not be migrated: they fail, whatever the module says of them.
     pub(crate) barred: Vec<GroupFailure>,
 }
 
@@ -78,7 +78,7 @@ impl StageRun<'_> {
                 }
             }
         }
-        if !foreign.is_empty() {
+        if !foreign.is_empty() && !self.input.quarantined {
             self.migrate(&mut loaded, foreign)?;
         }
         Ok(loaded)
@@ -118,7 +118,8 @@ impl StageRun<'_> {
         }
         let telemetry = &self.input.stage.telemetry;
         let started = Instant::now();
-        let Folded { states, emitted, timers, mut failures } = match entry {
+        let Folded { states, emitted, timers, failures } = match entry {
+            _ if self.input.quarantined => refused(&call.batch),
             Entry::Update => self.guest.update(&call.batch)?,
             Entry::Close(reason) => self.guest.close(&call.batch, reason)?,
         };
@@ -128,7 +129,8 @@ impl StageRun<'_> {
             let detail = format!("{} states for {count} groups", states.len());
             return Err(PortError::Stop(format!("metric {}: {detail}", self.input.stage.spec.name)).into());
         }
-        failures.extend(call.barred.iter().cloned());
+        // Of two reasons the first counts: that there was no state to call with.
+        let mut failures: Vec<GroupFailure> = call.barred.iter().cloned().chain(failures).collect();
         failures.sort_by_key(|failure| failure.group);
         failures.dedup_by_key(|failure| failure.group);
         let mut ok = vec![true; count];
@@ -152,8 +154,10 @@ impl StageRun<'_> {
         };
         let stage = self.input.stage;
         let first = call.rows.get(rows.start).filter(|_| !rows.is_empty());
-        self.output.poison += 1;
-        stage.telemetry.poison.add(1);
+        if failure.reason != Reason::Quarantined {
+            self.output.poison += 1;
+            stage.telemetry.poison.add(1);
+        }
         self.output.dead.push(DeadLetter {
             reason: failure.reason,
             detail: failure.detail.clone(),
@@ -201,6 +205,17 @@ impl StageRun<'_> {
         }
         out.into()
     }
+}
+
+/// What a quarantined module makes of a call: every group is put aside as it is.
+fn refused(batch: &GuestBatch) -> Folded {
+    let failure = |group: usize| GroupFailure {
+        group: group as u32,
+        reason: Reason::Quarantined,
+        detail: "the input has ended while the module was over its error budget".to_owned(),
+    };
+    let failures = (0..batch.groups.len()).map(failure).collect();
+    Folded { states: batch.groups.states.clone(), failures, ..Folded::default() }
 }
 
 /// A value of a metric's column as JSON; a NaN or an infinity, which JSON lacks, as null.

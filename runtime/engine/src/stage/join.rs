@@ -100,7 +100,7 @@ fn load(run: &mut StageRun<'_>, keys: &[StateKey]) -> Result<BTreeMap<StateKey, 
         if buffers.contains_key(key) {
             continue;
         }
-        let group = KeyGroup(u16::from_be_bytes([key[2], key[3]]));
+        let group = state_key::group_of(key);
         let (timer, buffer) = match run.shard.get(key)? {
             Some(value) => decode(value)?,
             None => (None, JoinBuffer::default()),

@@ -1,15 +1,17 @@
 //! Keys without window: one accumulator per key, with timers that the metric sets and a time to live, after Flink's
 //! `KeyedProcessFunction`.
 
-use super::call::{Call, Entry, GroupsBuilder};
+use super::call::{Call, Entry, GroupsBuilder, Loaded, Outcome};
 use super::groups::Grouper;
 use super::route::RoutedRow;
-use super::{Due, StageRun, TimerKind};
+use super::{DUE_BATCH, Due, StageRun, TimerKind};
+use crate::dead_letter::{DeadLetter, GroupContext, Reason};
 use crate::error::EngineError;
-use crate::guest::{CloseReason, GuestBatch, VarBytes};
+use crate::guest::{CloseReason, GroupFailure, GuestBatch, VarBytes};
 use crate::ports::StateKey;
 use crate::state_key::{self, Kind};
-use std::collections::BTreeSet;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
 use tidemark_dataflow::{EventTime, KeyGroup, Window};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -47,116 +49,214 @@ pub(crate) fn fold(run: &mut StageRun<'_>, rows: &[RoutedRow], ttl_ms: Option<i6
     };
     let call = Call { batch, identities: builder.identities, rows: &grouped.rows, barred: loaded.failures };
     let outcome = run.call(Entry::Update, call)?;
-    let timed: BTreeSet<u32> = outcome.timers.iter().map(|(group, _)| *group).collect();
     for (group, time) in &outcome.timers {
         run.set_timer(key_group(*group as usize), TimerKind::User, EventTime(*time), &keys[*group as usize]);
     }
     let mut scratch = Vec::new();
-    for (index, key) in keys.iter().enumerate() {
-        let (state, existed) = (outcome.states.get(index), loaded.ends[index]);
-        if !outcome.ok[index] {
-            continue;
-        }
-        if state.is_empty() && !timed.contains(&(index as u32)) {
-            run.shard.delete(key);
-            continue;
-        }
+    for (index, key) in keys.iter().enumerate().filter(|(index, _)| outcome.ok[*index]) {
+        let existed = loaded.ends[index];
         let newest = existed.map_or(newest[index], |end| end.max(newest[index]));
-        run.store(key, newest, state, &mut scratch);
-        if let (None, Some(ttl)) = (existed, ttl_ms) {
-            run.set_timer(key_group(index), TimerKind::Expiry, EventTime(newest).plus_ms(ttl), key);
+        if keep(run, key, existed.is_some(), newest, outcome.states.get(index), ttl_ms, &mut scratch) {
+            run.set_timer(key_group(index), TimerKind::Expiry, expiry_of(newest, ttl_ms), key);
         }
     }
     Ok(())
 }
 
-/// Calls for timers that are due, in the order of their times. One key's timers are called one after the other, each
-/// with the state that the one before left.
-pub(crate) fn close(run: &mut StageRun<'_>, due: Vec<Due>, ttl_ms: Option<i64>) -> Result<(), EngineError> {
-    let mut due = due.into_iter().peekable();
-    while due.peek().is_some() {
-        let mut seen: BTreeSet<StateKey> = BTreeSet::new();
-        let mut round = Vec::new();
-        while let Some(next) = due.next_if(|next| !seen.contains(&next.state_key)) {
-            seen.insert(next.state_key.clone());
-            round.push(next);
-        }
-        close_round(run, &round, ttl_ms)?;
-    }
-    Ok(())
+fn expiry_of(newest: i64, ttl_ms: Option<i64>) -> EventTime {
+    ttl_ms.map_or(EventTime::MAX, |ttl| EventTime(newest).plus_ms(ttl))
 }
 
-fn close_round(run: &mut StageRun<'_>, due: &[Due], ttl_ms: Option<i64>) -> Result<(), EngineError> {
-    let keys: Vec<StateKey> = due.iter().map(|due| due.state_key.clone()).collect();
-    let loaded = run.load(&keys)?;
-    let mut plans: [(CloseReason, Vec<usize>); 2] =
-        [(CloseReason::Timer, Vec::new()), (CloseReason::Expired, Vec::new())];
-    for (index, due) in due.iter().enumerate() {
-        let Some(newest) = loaded.ends[index] else { continue };
-        if due.kind == TimerKind::User {
-            plans[0].1.push(index);
-            continue;
-        }
-        let Some(ttl) = ttl_ms else { continue };
-        let expiry = EventTime(newest).plus_ms(ttl);
-        if expiry > due.time {
-            // Rows have come since the timer was set: it moves instead of being moved at every row.
-            run.set_timer(due.group, TimerKind::Expiry, expiry, &keys[index]);
-        } else {
-            plans[1].1.push(index);
-        }
-    }
-    for (reason, indices) in plans {
-        let mut builder = GroupsBuilder::default();
-        let mut states = VarBytes::default();
-        let mut barred = Vec::new();
-        for (place, index) in indices.iter().enumerate() {
-            let window = (ALWAYS.start.0, ALWAYS.end.0);
-            builder.push(state_key::parse_keyed(&keys[*index]), window, due[*index].time.0, reason as u64);
-            states.push(loaded.states.get(*index));
-            if let Some(failure) = loaded.failures.iter().find(|failure| failure.group as usize == *index) {
-                barred.push(crate::guest::GroupFailure { group: place as u32, ..failure.clone() });
-            }
-        }
-        let mut call = builder.without_rows(run, states);
-        call.barred = barred;
-        let outcome = run.call(Entry::Close(reason), call)?;
-        keep(run, &indices, due, &keys, &loaded.ends, reason, outcome);
-    }
-    Ok(())
-}
-
+/// Keeps a key's new state. Returns whether the key needs an expiry timer.
+///
+/// One expiry timer stands for a key from its first state on, and moves when it is due. A key with a time to live that
+/// drops its state keeps an empty one until then: keys that come and go must not leave a timer behind each time.
 fn keep(
     run: &mut StageRun<'_>,
-    indices: &[usize],
-    due: &[Due],
-    keys: &[StateKey],
-    ends: &[Option<i64>],
-    reason: CloseReason,
-    outcome: super::call::Outcome,
-) {
-    let group_of = |place: usize| -> KeyGroup { due[indices[place]].group };
-    if reason == CloseReason::Expired {
-        // Expired is expired, whatever the module returned and whether it failed: a dead letter has the state.
-        indices.iter().for_each(|index| run.shard.delete(&keys[*index]));
-        return;
+    key: &[u8],
+    existed: bool,
+    newest: i64,
+    state: &[u8],
+    ttl_ms: Option<i64>,
+    scratch: &mut Vec<u8>,
+) -> bool {
+    match (state.is_empty(), existed) {
+        (true, false) => return false,
+        (true, true) if ttl_ms.is_none() => run.shard.delete(key),
+        _ => run.store(key, newest, state, scratch),
     }
-    let timed: BTreeSet<u32> = outcome.timers.iter().map(|(group, _)| *group).collect();
-    for (group, time) in &outcome.timers {
-        let place = *group as usize;
-        run.set_timer(group_of(place), TimerKind::User, EventTime(*time), &keys[indices[place]]);
+    !existed && ttl_ms.is_some()
+}
+
+/// Most timers of one key that its timers set and that are due in the same tick.
+const MAX_CHAIN: u32 = 1_024;
+
+/// Timers that timers set, in one tick. What a key has set beyond [`MAX_CHAIN`] waits for the next tick; in the last
+/// one, where a metric that always sets another timer would never end, it is a dead letter.
+#[derive(Default)]
+pub(crate) struct Chains {
+    lengths: BTreeMap<StateKey, u32>,
+    waiting: Vec<Due>,
+}
+
+impl Chains {
+    fn is_over(&self, key: &StateKey) -> bool {
+        self.lengths.get(key).is_some_and(|length| *length >= MAX_CHAIN)
     }
-    let mut scratch = Vec::new();
-    for (place, index) in indices.iter().enumerate() {
-        if !outcome.ok[place] {
+
+    /// Sets what waits for the next tick.
+    pub(crate) fn finish(self, run: &mut StageRun<'_>) {
+        for due in self.waiting {
+            run.set_timer(due.group, due.kind, due.time, &due.state_key);
+        }
+    }
+}
+
+/// A key's timers that are due, earliest first.
+struct Queue {
+    group: KeyGroup,
+    timers: BTreeSet<(EventTime, TimerKind)>,
+}
+
+/// Calls for timers that are due. One key's timers are called one after the other in the order of their times, each
+/// with the state that the one before left; one that such a call sets takes its place among them.
+pub(crate) fn close(
+    run: &mut StageRun<'_>,
+    due: Vec<Due>,
+    ttl_ms: Option<i64>,
+    chains: &mut Chains,
+) -> Result<(), EngineError> {
+    // Behind a full batch there may be more: a timer set now may only overtake what has been taken.
+    let taken = due.last().filter(|_| due.len() == DUE_BATCH).map(|last| last.time);
+    let until = run.input.next_watermark;
+    let mut queues: BTreeMap<StateKey, Queue> = BTreeMap::new();
+    let add = |queues: &mut BTreeMap<StateKey, Queue>, due: Due| {
+        let queue = queues.entry(due.state_key).or_insert(Queue { group: due.group, timers: BTreeSet::new() });
+        queue.timers.insert((due.time, due.kind));
+    };
+    due.into_iter().for_each(|due| add(&mut queues, due));
+    while !queues.is_empty() {
+        let mut round = Vec::with_capacity(queues.len());
+        for (key, queue) in &mut queues {
+            let Some((time, kind)) = queue.timers.pop_first() else { continue };
+            let due = Due { group: queue.group, time, state_key: key.clone(), kind };
+            if chains.is_over(key) && until < EventTime::MAX {
+                chains.waiting.push(due);
+            } else {
+                round.push(due);
+            }
+        }
+        queues.retain(|_, queue| !queue.timers.is_empty());
+        for set in close_round(run, &round, ttl_ms)? {
+            if set.time > until {
+                run.set_timer(set.group, set.kind, set.time, &set.state_key);
+                continue;
+            }
+            if set.kind == TimerKind::User && !admit(run, &set, chains) {
+                continue;
+            }
+            if taken.is_none_or(|taken| set.time < taken) {
+                add(&mut queues, set);
+            } else {
+                run.set_timer(set.group, set.kind, set.time, &set.state_key);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Counts a timer that a timer set and that is due already. `false`: it is the last tick and there were too many.
+fn admit(run: &mut StageRun<'_>, set: &Due, chains: &mut Chains) -> bool {
+    if !chains.is_over(&set.state_key) {
+        *chains.lengths.entry(set.state_key.clone()).or_default() += 1;
+        return true;
+    }
+    if run.input.next_watermark < EventTime::MAX {
+        return true;
+    }
+    let spec = &run.input.stage.spec;
+    run.output.dead.push(DeadLetter {
+        reason: Reason::StateLimit,
+        detail: format!("more than {MAX_CHAIN} timers set by timers at the end of the input: this one is not called"),
+        position: None,
+        event_time: Some(set.time.0),
+        payload: Bytes::new(),
+        metric: Some(Box::new(GroupContext {
+            metric: spec.name.clone(),
+            digest: spec.digest,
+            key: String::from_utf8_lossy(state_key::parse_keyed(&set.state_key)).into_owned(),
+            window: None,
+            state: Vec::new(),
+        })),
+    });
+    false
+}
+
+/// Calls for at most one timer of each key. Returns the timers that this set.
+fn close_round(run: &mut StageRun<'_>, due: &[Due], ttl_ms: Option<i64>) -> Result<Vec<Due>, EngineError> {
+    let keys: Vec<StateKey> = due.iter().map(|due| due.state_key.clone()).collect();
+    let loaded = run.load(&keys)?;
+    let mut set = Vec::new();
+    let (mut timers, mut expired) = (Vec::new(), Vec::new());
+    for (index, due) in due.iter().enumerate() {
+        if due.kind == TimerKind::User {
+            // Called without state, too: timers outlive it, as in Flink.
+            timers.push(index);
             continue;
         }
-        let state = outcome.states.get(place);
-        if state.is_empty() && !timed.contains(&(place as u32)) {
-            run.shard.delete(&keys[*index]);
+        let (Some(newest), Some(_)) = (loaded.ends[index], ttl_ms) else { continue };
+        let expiry = expiry_of(newest, ttl_ms);
+        if expiry > due.time {
+            // Rows have come since the timer was set: it moves instead of being moved at every row.
+            set.push(Due { group: due.group, time: expiry, state_key: keys[index].clone(), kind: TimerKind::Expiry });
+        } else if loaded.states.get(index).is_empty() {
+            run.shard.delete(&keys[index]);
         } else {
-            let newest = ends[*index].expect("only keys that exist are called");
-            run.store(&keys[*index], newest, state, &mut scratch);
+            expired.push(index);
         }
     }
+    let outcome = call(run, due, &timers, &loaded, CloseReason::Timer)?;
+    for (place, time) in outcome.timers {
+        let due = &due[timers[place as usize]];
+        let (state_key, time) = (due.state_key.clone(), EventTime(time));
+        set.push(Due { group: due.group, time, state_key, kind: TimerKind::User });
+    }
+    let mut scratch = Vec::new();
+    for (place, index) in timers.into_iter().enumerate().filter(|(place, _)| outcome.ok[*place]) {
+        let (existed, state) = (loaded.ends[index], outcome.states.get(place));
+        // A state that begins with a timer lives from then on.
+        let newest = existed.unwrap_or(due[index].time.0);
+        if keep(run, &keys[index], existed.is_some(), newest, state, ttl_ms, &mut scratch) {
+            let (group, time) = (due[index].group, expiry_of(newest, ttl_ms));
+            set.push(Due { group, time, state_key: keys[index].clone(), kind: TimerKind::Expiry });
+        }
+    }
+    call(run, due, &expired, &loaded, CloseReason::Expired)?;
+    // Expired is expired, whatever the module returned and whether it failed: a dead letter has the state.
+    expired.iter().for_each(|index| run.shard.delete(&keys[*index]));
+    Ok(set)
+}
+
+/// Calls `close` for the timers `chosen` of `due`.
+fn call(
+    run: &mut StageRun<'_>,
+    due: &[Due],
+    chosen: &[usize],
+    loaded: &Loaded,
+    reason: CloseReason,
+) -> Result<Outcome, EngineError> {
+    let mut builder = GroupsBuilder::default();
+    let mut states = VarBytes::default();
+    let mut barred = Vec::new();
+    for (place, index) in chosen.iter().enumerate() {
+        let (key, time) = (state_key::parse_keyed(&due[*index].state_key), due[*index].time.0);
+        builder.push(key, (ALWAYS.start.0, ALWAYS.end.0), time, reason as u64);
+        states.push(loaded.states.get(*index));
+        if let Some(failure) = loaded.failures.iter().find(|failure| failure.group as usize == *index) {
+            barred.push(GroupFailure { group: place as u32, ..failure.clone() });
+        }
+    }
+    let mut call = builder.without_rows(run, states);
+    call.barred = barred;
+    run.call(Entry::Close(reason), call)
 }

@@ -100,7 +100,8 @@ pub(crate) struct StageInput<'a> {
     /// Its watermark after the tick's rows: what closes windows.
     pub(crate) next_watermark: EventTime,
     pub(crate) key_groups: KeyGroups,
-    /// Whether the module is out of budget and must not be called.
+    /// Whether the module is out of budget and must not be called. Its rows are put aside, and its windows and timers
+    /// wait; at the end of the input they are put aside, too.
     pub(crate) quarantined: bool,
 }
 
@@ -116,12 +117,8 @@ pub(crate) struct StageOutput {
 /// Due timers are taken this many at a time, to bound what one call sees.
 const DUE_BATCH: usize = 16_384;
 
-/// Rounds of due timers in one tick. A metric that sets a timer in the past from every timer would go on for ever; what
-/// is left waits for the next tick.
-const DUE_ROUNDS: usize = 1_024;
-
 /// What a timer means: the last byte of its key, behind the state key that it is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub(crate) enum TimerKind {
     /// The window's end: fire.
@@ -161,6 +158,7 @@ impl TimerKind {
 }
 
 /// A timer that is due.
+#[derive(Debug)]
 pub(crate) struct Due {
     pub(crate) group: KeyGroup,
     pub(crate) time: EventTime,
@@ -186,26 +184,19 @@ impl Worker {
             StageRun { input, shard, guest: &mut *self.guests[input.stage.index], output: StageOutput::default() };
         if input.quarantined {
             rows.iter().for_each(|rows| run.refuse(rows));
-            return Ok(run.output);
-        }
-        match &input.stage.spec.window {
-            WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => aligned::fold(&mut run, &rows[0])?,
-            WindowSpec::Session { gap_ms } => session::fold(&mut run, &rows[0], *gap_ms)?,
-            WindowSpec::Key { ttl_ms } => keyed::fold(&mut run, &rows[0], *ttl_ms)?,
-            WindowSpec::IntervalJoin { .. } => join::fold(&mut run, &rows[0], &rows[1])?,
-        }
-        for _ in 0..DUE_ROUNDS {
-            let due = run.due()?;
-            if due.is_empty() {
-                break;
+            if input.next_watermark < EventTime::MAX {
+                // Windows and timers wait for a mended module.
+                return Ok(run.output);
             }
+        } else {
             match &input.stage.spec.window {
-                WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => aligned::close(&mut run, due)?,
-                WindowSpec::Session { .. } => session::close(&mut run, due)?,
-                WindowSpec::Key { ttl_ms } => keyed::close(&mut run, due, *ttl_ms)?,
-                WindowSpec::IntervalJoin { .. } => join::close(&mut run, due)?,
+                WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => aligned::fold(&mut run, &rows[0])?,
+                WindowSpec::Session { gap_ms } => session::fold(&mut run, &rows[0], *gap_ms)?,
+                WindowSpec::Key { ttl_ms } => keyed::fold(&mut run, &rows[0], *ttl_ms)?,
+                WindowSpec::IntervalJoin { .. } => join::fold(&mut run, &rows[0], &rows[1])?,
             }
         }
+        run.close_due()?;
         Ok(run.output)
     }
 }
@@ -219,6 +210,24 @@ pub(crate) struct StageRun<'a> {
 }
 
 impl StageRun<'_> {
+    /// Closes everything that the new watermark has reached.
+    fn close_due(&mut self) -> Result<(), EngineError> {
+        let mut chains = keyed::Chains::default();
+        loop {
+            let due = self.due()?;
+            if due.is_empty() {
+                chains.finish(self);
+                return Ok(());
+            }
+            match &self.input.stage.spec.window {
+                WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => drop(aligned::close(self, due)?),
+                WindowSpec::Session { .. } => session::close(self, due)?,
+                WindowSpec::Key { ttl_ms } => keyed::close(self, due, *ttl_ms, &mut chains)?,
+                WindowSpec::IntervalJoin { .. } => join::close(self, due)?,
+            }
+        }
+    }
+
     /// Timers that the new watermark has reached, earliest first.
     fn due(&mut self) -> Result<Vec<Due>, EngineError> {
         let due = self.shard.due(self.input.stage.id, self.input.next_watermark, DUE_BATCH)?;

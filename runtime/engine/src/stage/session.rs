@@ -56,7 +56,7 @@ pub(crate) fn fold(run: &mut StageRun<'_>, rows: &[RoutedRow], gap_ms: i64) -> R
     let call = Call { batch, identities: builder.identities, rows: &all_rows, barred };
     let outcome = run.call(Entry::Update, call)?;
     let refire = keep(run, keys, &touched, &outcome);
-    aligned::fire(run, &refire, true)
+    aligned::fire(run, &refire)
 }
 
 /// Which session each row belongs to. Late rows are put aside.
@@ -87,23 +87,21 @@ fn assign(
         key.sessions.clone_from(&before);
         let mut accepted = Vec::new();
         for at in grouped.rows(index) {
-            let mut after = key.sessions.clone();
-            let merge = session::add(&mut after, input.time(*at), gap_ms);
-            if is_window_late(merge.session, lateness, input.watermark) {
+            let time = input.time(*at);
+            if is_window_late(session::merge(&key.sessions, time, gap_ms).session, lateness, input.watermark) {
                 run.late(*at);
             } else {
-                key.sessions = after;
+                session::add(&mut key.sessions, time, gap_ms);
                 accepted.push(*at);
             }
         }
-        for session in &key.sessions {
-            let inside = |at: &RowRef| (session.start..session.end).contains(&input.time(*at));
-            let rows: Vec<RowRef> = accepted.iter().copied().filter(inside).collect();
-            if !rows.is_empty() {
-                let part = |old: &&Window| old.start >= session.start && old.end <= session.end;
-                let absorbed = before.iter().filter(part).copied().collect();
-                touched.push(Touched { key: index, session: *session, absorbed, rows });
-            }
+        // Rows and sessions both stand in the order of time.
+        let place_of = |at: &RowRef| session::place_of(&key.sessions, input.time(*at));
+        for rows in accepted.chunk_by(|a, b| place_of(a) == place_of(b)) {
+            let session = key.sessions[place_of(&rows[0]).expect("the row was added")];
+            let first = before.partition_point(|old| old.start < session.start);
+            let absorbed = before[first..].iter().take_while(|old| old.end <= session.end).copied().collect();
+            touched.push(Touched { key: index, session, absorbed, rows: rows.to_vec() });
         }
     }
     Ok((keys, touched))
@@ -191,18 +189,12 @@ fn keep(
                 run.shard.delete(&pane);
             }
         }
-        let (pane, again) = (pane_of(&session), fires_at_once(session, input.watermark));
+        let pane = pane_of(&session);
         run.store(&pane, session.end.0, outcome.states.get(index), &mut scratch);
-        if !unchanged {
-            if !again {
-                run.set_timer(key.group, TimerKind::Fire, session.last(), &pane);
-            }
-            if lateness > 0 {
-                run.set_timer(key.group, TimerKind::Cleanup, cleanup_time(session, lateness), &pane);
-            }
-        }
-        if again {
+        if fires_at_once(session, input.watermark) {
             refire.push(pane);
+        } else if !unchanged {
+            run.set_timer(key.group, TimerKind::Fire, session.last(), &pane);
         }
     }
     for mut key in keys {
@@ -214,17 +206,15 @@ fn keep(
 
 /// Fires and forgets sessions whose time has come.
 pub(crate) fn close(run: &mut StageRun<'_>, due: Vec<Due>) -> Result<(), EngineError> {
-    let lateness = run.input.stage.spec.allowed_lateness_ms;
-    let over = if lateness > 0 { TimerKind::Cleanup } else { TimerKind::Fire };
-    for gone in due.iter().filter(|due| due.kind == over) {
-        let (key, start) = state_key::parse_pane(&gone.state_key);
-        let list_key = state_key::keyed(run.input.stage.id, gone.group, Kind::Sessions, key);
+    for (group, pane) in aligned::close(run, due)? {
+        let (key, start) = state_key::parse_pane(&pane);
+        let list_key = state_key::keyed(run.input.stage.id, group, Kind::Sessions, key);
         let Some(value) = run.shard.get(&list_key)? else { continue };
         let mut sessions = decode_list(value)?;
         sessions.retain(|session| session.start.0 != start);
         store_list(run, &list_key, &sessions);
     }
-    aligned::close(run, due)
+    Ok(())
 }
 
 fn store_list(run: &mut StageRun<'_>, list_key: &[u8], sessions: &[Window]) {
