@@ -2,7 +2,6 @@
 //! exist in WebAssembly alone.
 
 /// What wit-bindgen makes of the world.
-#[expect(clippy::all, reason = "generated")]
 #[doc(hidden)]
 pub mod bindings {
     wit_bindgen::generate!({
@@ -20,6 +19,7 @@ pub use bindings::tidemark::metric::types::{
     Batch, ByteStrings, CloseReason, Column, Emitted, Failure as GroupFailure, Folded, Groups, Timer, Values,
 };
 
+#[expect(clippy::new_without_default, reason = "generated types get no further traits, so that the contract decides")]
 impl ByteStrings {
     /// No string, no memory.
     #[must_use]

@@ -93,6 +93,11 @@ pub use state::{Malformed, Reader, State};
 pub use tidemark_metric_macros::{Input, Metric, Output, Setting, State};
 pub use value::{ColumnType, Json, Value};
 
+/// The README's metric, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// What the macros need and authors do not.
 #[doc(hidden)]
 pub mod macro_support {

@@ -62,9 +62,9 @@ fn a_row_has_the_times_of_the_pair_and_the_names_of_the_request() {
 
 #[test]
 fn the_first_segment_counts_in_any_order_of_arrival() {
-    let first = (Some(2000), Some("0xa".to_owned()), true);
-    assert_eq!(rows_of(&[segment(9000, "0xb"), segment(3000, "0xa"), request(1000)]), [first.clone()]);
-    assert_eq!(rows_of(&[request(1000), segment(9000, "0xb"), segment(3000, "0xa")]), [first]);
+    let first = [(Some(2000), Some("0xa".to_owned()), true)];
+    assert_eq!(rows_of(&[segment(9000, "0xb"), segment(3000, "0xa"), request(1000)]), first);
+    assert_eq!(rows_of(&[request(1000), segment(9000, "0xb"), segment(3000, "0xa")]), first);
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod metric;
 mod output;
 mod setting;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
