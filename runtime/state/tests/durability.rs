@@ -158,6 +158,43 @@ fn another_process_is_told_of_the_lock() {
     assert!(status.success());
 }
 
+/// Runs this very test in a process that may not write large files, so that the write of a commit really fails.
+#[test]
+fn a_commit_that_failed_leaves_changes_in_memory_and_the_disk_as_it_was() {
+    const LIMITED: &str = "TIDEMARK_STATE_TEST_LIMITED_FOLDER";
+    let small = key(1, 0, 0);
+    if let Some(folder) = std::env::var_os(LIMITED) {
+        let mut state = open(Path::new(&folder));
+        let mut shards = state.shards(1).expect("shards");
+        shards[0].put(&small, b"first");
+        commit(&mut state, &mut shards);
+        shards[0].put(&small, b"second");
+        shards[0].set_timer(StageId(1), KeyGroup(0), timer(1, b"timer"));
+        for item in 1..1_000 {
+            shards[0].put(&key(1, 0, item), &[7; 4_000]);
+        }
+        let dirty = shards[0].dirty_bytes();
+        for _ in 0..2 {
+            let error = state.commit(&mut shards, MetaBatch::default()).expect_err("the file is too large");
+            assert!(error.to_string().contains("File too large"), "{error}");
+            assert_eq!(shards[0].dirty_bytes(), dirty);
+            assert_eq!(shards[0].get(&small).expect("get"), Some(&b"second"[..]));
+        }
+        assert_eq!(due(&mut shards[0], 1, 1, 10).len(), 1);
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let status = Command::new("sh")
+        .args(["-c", r#"trap "" XFSZ && ulimit -f 2048 && exec "$0" "$@""#])
+        .arg(std::env::current_exe().expect("the test's own binary"))
+        .args(["--exact", "a_commit_that_failed_leaves_changes_in_memory_and_the_disk_as_it_was"])
+        .env(LIMITED, folder.path())
+        .status()
+        .expect("it starts");
+    assert!(status.success());
+    assert_eq!(content(&open(folder.path())), [(small, b"first".to_vec())]);
+}
+
 #[test]
 fn another_number_of_key_groups_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

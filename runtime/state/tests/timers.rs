@@ -74,6 +74,47 @@ fn many_more_timers_than_are_read_ahead_come_in_order() {
 }
 
 #[test]
+fn a_timer_cleared_far_ahead_of_the_read_ones_is_never_due() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut state = open(folder.path());
+    let mut shards = state.shards(1).expect("shards");
+    let run = |from: i64, to: i64| (from..to).map(|time| timer(time, b"k"));
+    run(0, 1_000).for_each(|timer| shards[0].set_timer(STAGE, KeyGroup(0), timer));
+    commit(&mut state, &mut shards);
+    // Before the commit of the clearing, after it, and after a restart: read from the index each time.
+    run(600, 700).for_each(|timer| shards[0].clear_timer(STAGE, KeyGroup(0), &timer));
+    assert_eq!(due(&mut shards[0], 1, 649, 1_000).len(), 600);
+    commit(&mut state, &mut shards);
+    run(800, 900).for_each(|timer| shards[0].clear_timer(STAGE, KeyGroup(0), &timer));
+    commit(&mut state, &mut shards);
+    drop((state, shards));
+    let mut state = open(folder.path());
+    let mut shards = state.shards(1).expect("shards");
+    run(900, 950).for_each(|timer| shards[0].clear_timer(STAGE, KeyGroup(0), &timer));
+    commit(&mut state, &mut shards);
+    let times = due(&mut shards[0], 1, i64::MAX, 1_000).into_iter().map(|(_, time, _)| time);
+    assert!(times.eq((700..800).chain(950..1_000)));
+}
+
+#[test]
+fn a_timer_cleared_and_set_again_stays_set() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut state = open(folder.path());
+    let mut shards = state.shards(1).expect("shards");
+    for _ in 0..2 {
+        for time in 0..100 {
+            shards[0].set_timer(STAGE, KeyGroup(0), timer(time, b"k"));
+            shards[0].clear_timer(STAGE, KeyGroup(0), &timer(time, b"k"));
+            shards[0].set_timer(STAGE, KeyGroup(0), timer(time, b"k"));
+        }
+        commit(&mut state, &mut shards);
+    }
+    drop((state, shards));
+    let state = open(folder.path());
+    assert_eq!(due(&mut state.shards(1).expect("shards")[0], 1, i64::MAX, 1_000).len(), 100);
+}
+
+#[test]
 fn what_comes_and_goes_between_two_commits_costs_nothing_on_disk() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut state = open(folder.path());
