@@ -1,9 +1,15 @@
 //! `cargo xtask CHORE`: every chore of the project, in Rust, so that a clean clone needs nothing but rustup and a C
 //! compiler. This file only chooses the chore; each one lives in a file of its own.
 
+mod bench;
 mod component;
+mod demo;
 mod guest_toolchain;
 mod metrics;
+mod process;
+mod setup;
+mod test;
+mod tidy;
 mod workspace;
 
 use anyhow::{Result, bail};
@@ -11,7 +17,12 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask CHORE
 
+  demo       the main job on a million generated events, with a crash and a recovery
+  test       set up, build the metrics and run every test
+  bench      measure: `bench job`, `bench boundary`, `bench state`, `bench all`; results in bench/RESULTS.md
   metrics    build the metrics under metrics-wasm/ into components: target/metrics/<crate>.wasm
+  setup      install what a fresh machine lacks, or say how
+  tidy       check the rules that rustfmt and clippy do not know
   help       show this text
 ";
 
@@ -19,7 +30,13 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
+        ["demo"] => demo::run(),
+        ["test"] => test::run(),
+        ["bench"] => bench::run("all"),
+        ["bench", name] => bench::run(name),
         ["metrics"] => metrics::run(),
+        ["setup"] => setup::run(),
+        ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

@@ -1,7 +1,11 @@
 //! Where things are: the root of the workspace, and cargo.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Where Debian keeps ccache under the names of the compilers.
+const CCACHE: &str = "/usr/lib/ccache";
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -9,9 +13,26 @@ pub(crate) fn root() -> PathBuf {
     crate_folder.parent().expect("xtask lies in a folder of the workspace").to_owned()
 }
 
-/// The cargo that runs this chore, started in the root of the workspace.
+/// The cargo that runs this chore, started in the root of the workspace, with ccache before the C++ compiler.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    if let Some(path) = path_with_ccache() {
+        command.env("PATH", path);
+    }
     command
+}
+
+/// The search path with [`CCACHE`] in front; `None` where there is no ccache or it is there already.
+fn path_with_ccache() -> Option<OsString> {
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let is_wanted = Path::new(CCACHE).is_dir() && !folders.contains(&PathBuf::from(CCACHE));
+    is_wanted.then(|| std::env::join_paths([PathBuf::from(CCACHE)].into_iter().chain(folders)).ok()).flatten()
+}
+
+/// A file that a release build made: `tidemark`, or `examples/boundary`.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    root().join(target).join("release").join(name)
 }

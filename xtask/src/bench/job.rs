@@ -1,0 +1,209 @@
+//! The main job against a plain program: two metrics over a million generated events, on one pinned core; and on two.
+
+use super::figures::{Figures, verdict};
+use super::{pinned, rows};
+use crate::process::{output_of, run as run_command, spell};
+use crate::workspace;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+const EVENTS: u32 = 1_000_000;
+const STREAMS: u32 = 1_000;
+const SEED: u32 = 1;
+
+/// How often each program runs, beside once to warm up.
+const ROUNDS: usize = 7;
+
+/// The file of settings, seen from the root of the workspace.
+const CONFIG: &str = "bench/livepeer-job.toml";
+
+/// Events a second of one worker on one core.
+const LEAST_RATE: f64 = 570_000.0;
+/// Of the baseline's rate.
+const LEAST_RATIO: f64 = 0.6;
+/// Two workers on two cores, in rates of one.
+const LEAST_SPEED_UP: f64 = 1.7;
+
+/// Events a second of each program, round by round.
+struct Rates {
+    one_worker: Figures,
+    baseline: Figures,
+    two_workers: Option<Figures>,
+}
+
+/// Runs it and returns the section for the results.
+pub(super) fn run() -> Result<String> {
+    let folder = workspace::root().join("target/bench");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let job = Job { input: generate(&folder)?, folder };
+    let rates = job.measure()?;
+    let equal = job.verify(rates.two_workers.is_some())?;
+    let text = report(&job, &rates, &equal)?;
+    println!("\n{text}");
+    Ok(text)
+}
+
+/// The input, made once.
+fn generate(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join(format!("events-{EVENTS}-{STREAMS}-{SEED}.ndjson"));
+    if path.is_file() {
+        return Ok(path);
+    }
+    println!("generating {EVENTS} events");
+    // Under its name only when it is whole.
+    let unfinished = path.with_extension("unfinished");
+    let numbers = [("--events", EVENTS), ("--streams", STREAMS), ("--seed", SEED)];
+    let mut command = Command::new(workspace::built("tidemark"));
+    command.arg("generate").args(numbers.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]));
+    run_command(command.arg("--out").arg(&unfinished))?;
+    fs::rename(&unfinished, &path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+/// Where its files are.
+struct Job {
+    folder: PathBuf,
+    input: PathBuf,
+}
+
+impl Job {
+    fn measure(&self) -> Result<Rates> {
+        let has_two_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2);
+        let (mut one_worker, mut baseline, mut two_workers) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..=ROUNDS {
+            let one = rate(&mut self.tidemark(1)?)?;
+            let plain = rate(&mut self.baseline())?;
+            let two = if has_two_cores { Some(rate(&mut self.tidemark(2)?)?) } else { None };
+            // The first round fills the page cache and the cache of compiled modules.
+            if round == 0 {
+                continue;
+            }
+            println!(
+                "round {round}: one worker {one:.0}/s, baseline {plain:.0}/s, ratio {:.2}{}",
+                one / plain,
+                two.map_or_else(String::new, |two| format!("; two workers {two:.0}/s, {:.2} times", two / one)),
+            );
+            one_worker.push(one);
+            baseline.push(plain);
+            two_workers.extend(two);
+        }
+        let two_workers = has_two_cores.then(|| Figures::new(two_workers));
+        Ok(Rates { one_worker: Figures::new(one_worker), baseline: Figures::new(baseline), two_workers })
+    }
+
+    fn data(&self, workers: usize) -> PathBuf {
+        self.folder.join(format!("data-{workers}"))
+    }
+
+    /// Tidemark with `workers`, each with a core. The folder is as new, but for compiled modules.
+    fn tidemark(&self, workers: usize) -> Result<Command> {
+        let data = self.data(workers);
+        for entry in data.read_dir().into_iter().flatten() {
+            let path = entry?.path();
+            if path.file_name() != Some("modules".as_ref()) {
+                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                removed.with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        let mut command = pinned::command(&workspace::built("tidemark"), cores(workers));
+        command.arg("run").arg(workspace::root().join(CONFIG)).arg("--input").arg(&self.input);
+        command.arg("--data").arg(data).args(["--workers", &workers.to_string()]);
+        Ok(command)
+    }
+
+    fn baseline(&self) -> Command {
+        let mut command = pinned::command(&workspace::built("baseline"), "0");
+        command.arg(&self.input);
+        command
+    }
+
+    /// Compares the rows of the last runs with the baseline's; says how many there are.
+    fn verify(&self, has_two_workers: bool) -> Result<String> {
+        let folder = self.folder.join("rows");
+        run_command(self.baseline().arg("--rows").arg(&folder).stdout(Stdio::null()))?;
+        let read = |name: &str| fs::read_to_string(folder.join(name)).with_context(|| format!("cannot read {name}"));
+        let (jitter, first_frame) = (read("jitter.csv")?, read("first_frame.csv")?);
+        let mut equal = (0, 0);
+        for workers in if has_two_workers { &[1, 2][..] } else { &[1] } {
+            equal = (
+                rows::compare("jitter-coefficient", &self.sql(*workers, JITTER)?, &jitter)?,
+                rows::compare("prompt-to-first-frame", &self.sql(*workers, FIRST_FRAME)?, &first_frame)?,
+            );
+        }
+        Ok(format!("{} rows of jitter-coefficient and {} of prompt-to-first-frame", equal.0, equal.1))
+    }
+
+    fn sql(&self, workers: usize, query: &str) -> Result<String> {
+        let mut command = Command::new(workspace::built("tidemark"));
+        output_of(command.args(["sql", "--format", "csv", "--data"]).arg(self.data(workers)).arg(query))
+    }
+}
+
+/// The rows as the baseline writes them.
+const JITTER: &str = "SELECT key, CAST(window_start AS BIGINT) AS window_start, samples, mean_fps, jitter \
+                      FROM jitter_coefficient ORDER BY key, window_start";
+const FIRST_FRAME: &str = "SELECT key, latency_ms, matched FROM prompt_to_first_frame ORDER BY key, event_time";
+
+const fn cores(workers: usize) -> &'static str {
+    if workers == 1 { "0" } else { "0,1" }
+}
+
+/// Runs `command` and returns events a second of the whole process, from its start to its end.
+fn rate(command: &mut Command) -> Result<f64> {
+    let started = Instant::now();
+    let output = command.output().with_context(|| format!("cannot start `{}`", spell(command)))?;
+    let seconds = started.elapsed().as_secs_f64();
+    anyhow::ensure!(
+        output.status.success(),
+        "`{}` failed: {}\n{}",
+        spell(command),
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(f64::from(EVENTS) / seconds)
+}
+
+fn report(job: &Job, rates: &Rates, equal: &str) -> Result<String> {
+    let bytes = fs::metadata(&job.input)?.len();
+    let ratio = rates.one_worker.over(&rates.baseline);
+    let mut lines = vec![
+        line("one worker on one core", LEAST_RATE, &rates.one_worker, 0),
+        line("of the baseline on the same core", LEAST_RATIO, &ratio, 2),
+    ];
+    if let Some(two_workers) = &rates.two_workers {
+        let speed_up = two_workers.over(&rates.one_worker);
+        lines.push(line("two workers on two cores, times one", LEAST_SPEED_UP, &speed_up, 2));
+    }
+    let baseline = range(&rates.baseline, 0);
+    let two_workers = rates.two_workers.as_ref().map_or_else(|| "not run".to_owned(), |rates| range(rates, 0));
+    let pairs: Vec<String> = ratio.values().iter().map(|ratio| format!("{ratio:.2}")).collect();
+    Ok(format!(
+        "jitter-coefficient and prompt-to-first-frame over {EVENTS} generated events ({STREAMS} streams, seed {SEED}, \
+         {} bytes each on average), from NDJSON to Parquet, RocksDB state, archive off. Events a second of the whole \
+         process, from its start to its end; {ROUNDS} rounds after one to warm up, one worker, baseline and two \
+         workers in turn, {} and {}.\n\
+         Command: `cargo xtask bench job`; settings: `{CONFIG}`.\n\n\
+         | | target | measured | |\n| --- | --- | --- | --- |\n{}\n\n\
+         Baseline {baseline} events/s; two workers {two_workers} events/s. Ratios to the baseline pair by pair: {}.\n\n\
+         Both gave the same {equal} (floats within 1e-12).\n",
+        bytes / u64::from(EVENTS),
+        pinned::describe(cores(1)),
+        pinned::describe(cores(2)),
+        lines.join("\n"),
+        pairs.join(", "),
+    ))
+}
+
+fn line(what: &str, target: f64, figures: &Figures, digits: usize) -> String {
+    let verdict = verdict(figures.median() >= target);
+    format!("| {what} | ≥ {target:.digits$} | {} | {verdict} |", range(figures, digits))
+}
+
+/// `median (least–greatest)`.
+fn range(figures: &Figures, digits: usize) -> String {
+    let (median, least, greatest) = (figures.median(), figures.least(), figures.greatest());
+    format!("{median:.digits$} ({least:.digits$}–{greatest:.digits$})")
+}

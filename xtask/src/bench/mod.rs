@@ -1,0 +1,67 @@
+//! `cargo xtask bench`: the figures that the project promises, measured side by side in one run, and the file that they
+//! are written to, `bench/RESULTS.md`.
+
+mod boundary;
+mod figures;
+mod job;
+mod machine;
+mod pinned;
+mod results;
+mod rows;
+mod state;
+
+use crate::{metrics, process, setup, workspace};
+use anyhow::{Result, bail};
+
+/// Which benchmarks there are.
+pub(crate) const HELP: &str = "job, boundary, state or all";
+
+/// Runs the benchmark called `name`, or all of them.
+pub(crate) fn run(name: &str) -> Result<()> {
+    let chosen: &[Benchmark] = match name {
+        "job" => &[Benchmark::Job],
+        "boundary" => &[Benchmark::Boundary],
+        "state" => &[Benchmark::State],
+        "all" => &[Benchmark::Job, Benchmark::Boundary, Benchmark::State],
+        other => bail!("there is no benchmark `{other}`: {HELP}"),
+    };
+    setup::run()?;
+    metrics::run()?;
+    build(chosen)?;
+    for benchmark in chosen {
+        let (title, measured) = match benchmark {
+            Benchmark::Job => ("Job", job::run()?),
+            Benchmark::Boundary => ("Boundary", boundary::run()?),
+            Benchmark::State => ("State", state::run()?),
+        };
+        let text = format!("{}\n{measured}", machine::describe()?);
+        results::replace(title, &text)?;
+        println!("written to {} under \"{title}\"", results::FILE);
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Benchmark {
+    /// Two metrics over a million events, against a plain program.
+    Job,
+    /// What a call into the sandbox costs.
+    Boundary,
+    /// Five million live keys.
+    State,
+}
+
+/// Builds what the benchmarks run. The whole workspace is chosen so that dependencies have the features that they have
+/// for tests, too: otherwise the large ones would be compiled once more.
+fn build(chosen: &[Benchmark]) -> Result<()> {
+    let mut command = workspace::cargo();
+    command.args(["build", "--release", "--workspace"]);
+    for benchmark in chosen {
+        command.args(match benchmark {
+            Benchmark::Job => &["--bin", "tidemark", "--bin", "baseline"][..],
+            Benchmark::Boundary => &["--example", "boundary"],
+            Benchmark::State => &["--example", "five_million_keys"],
+        });
+    }
+    process::run(&mut command)
+}

@@ -1,0 +1,142 @@
+//! `cargo xtask setup`: what a fresh machine lacks besides rustup. Quick where nothing is missing.
+//!
+//! Packages are installed where that needs nobody's password (root, or sudo that asks for none); elsewhere the one
+//! command to run is printed.
+
+use crate::guest_toolchain::GuestToolchain;
+use crate::process::{self, find, spell, succeeds};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A tool of the build and the Debian packages that bring it.
+struct Tool {
+    purpose: &'static str,
+    packages: &'static [&'static str],
+    is_required: bool,
+    is_there: fn() -> bool,
+}
+
+const TOOLS: [Tool; 4] = [
+    Tool {
+        purpose: "a C++ compiler, for RocksDB",
+        packages: &["g++"],
+        is_required: true,
+        is_there: || find("cc").is_some() && find("c++").is_some(),
+    },
+    Tool {
+        purpose: "libclang, which reads RocksDB's C header",
+        packages: &["libclang-dev"],
+        is_required: true,
+        is_there: libclang_is_there,
+    },
+    Tool {
+        purpose: "a Rust compiler for WebAssembly, for the metrics",
+        packages: &["rustc-web", "rust-web-src", "lld"],
+        is_required: true,
+        is_there: || GuestToolchain::find().is_ok(),
+    },
+    Tool {
+        purpose: "ccache, which saves a quarter of an hour when RocksDB is compiled again",
+        packages: &["ccache"],
+        is_required: false,
+        is_there: || find("ccache").is_some(),
+    },
+];
+
+/// Installs what is missing, or fails with the command that would.
+pub(crate) fn run() -> Result<()> {
+    let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.is_there)()).collect();
+    if missing.is_empty() {
+        println!("set-up: everything is there");
+        return Ok(());
+    }
+    missing.iter().for_each(|tool| println!("set-up: missing {} ({})", tool.purpose, tool.packages.join(", ")));
+    let outcome = install(&missing);
+    let still_missing: Vec<&Tool> = TOOLS.iter().filter(|tool| tool.is_required && !(tool.is_there)()).collect();
+    if still_missing.is_empty() {
+        return Ok(());
+    }
+    let purposes: Vec<&str> = still_missing.iter().map(|tool| tool.purpose).collect();
+    let mut command = apt_get(None);
+    command.args(install_arguments(&still_missing));
+    bail!(
+        "still missing: {}{}. On Debian or Ubuntu run:\n\n    sudo apt-get update && sudo {}\n\nthen try again",
+        purposes.join("; "),
+        outcome.map_or_else(|error| format!(" ({error})"), |()| String::new()),
+        spell(&command),
+    )
+}
+
+/// Installs the packages of `tools` where nobody's password is needed.
+fn install(tools: &[&Tool]) -> Result<()> {
+    let Some(rights) = Rights::find() else { bail!("installing packages needs root") };
+    let arguments = install_arguments(tools);
+    // A fresh image has no package lists; one in use has them, and then asking again would only take time.
+    if process::run(apt_get(Some(&rights)).args(&arguments)).is_err() {
+        process::run(apt_get(Some(&rights)).arg("update"))?;
+        process::run(apt_get(Some(&rights)).args(&arguments))?;
+    }
+    Ok(())
+}
+
+fn install_arguments(tools: &[&Tool]) -> Vec<&'static str> {
+    let packages = tools.iter().flat_map(|tool| tool.packages);
+    ["install", "--yes", "--quiet", "--no-install-recommends"].into_iter().chain(packages.copied()).collect()
+}
+
+/// How packages can be installed without asking anybody.
+enum Rights {
+    Root,
+    Sudo,
+}
+
+impl Rights {
+    fn find() -> Option<Self> {
+        find("apt-get")?;
+        let user = Command::new("id").arg("--user").output().ok()?;
+        if user.stdout.trim_ascii() == b"0" {
+            return Some(Self::Root);
+        }
+        succeeds(Command::new("sudo").args(["--non-interactive", "true"])).then_some(Self::Sudo)
+    }
+}
+
+/// apt-get; without rights only to be shown.
+fn apt_get(rights: Option<&Rights>) -> Command {
+    match rights {
+        Some(Rights::Sudo) => {
+            let mut command = Command::new("sudo");
+            command.args(["--non-interactive", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+            command
+        }
+        Some(Rights::Root) | None => {
+            let mut command = Command::new("apt-get");
+            command.env("DEBIAN_FRONTEND", "noninteractive");
+            command
+        }
+    }
+}
+
+/// Whether bindgen will find libclang: where it is told to look, or where distributions put it.
+fn libclang_is_there() -> bool {
+    let told = std::env::var_os("LIBCLANG_PATH").map(PathBuf::from);
+    if let Some(path) = told {
+        return path.is_file() || has_libclang(&path);
+    }
+    let llvm = Path::new("/usr/lib").read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    let llvm = llvm.filter(|path| file_name(path).starts_with("llvm")).map(|path| path.join("lib"));
+    let usual = ["/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+    usual.into_iter().map(PathBuf::from).chain(llvm).any(|folder| has_libclang(&folder))
+}
+
+fn has_libclang(folder: &Path) -> bool {
+    let mut files = folder.read_dir().into_iter().flatten().flatten();
+    files.any(|entry| {
+        file_name(&entry.path()).starts_with("libclang.so") || file_name(&entry.path()) == "libclang.dylib"
+    })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}

@@ -1,0 +1,108 @@
+//! `cargo xtask test`: every test of the project, documentation examples included.
+//!
+//! The pure crates run in `dev`, with debug assertions and overflow checks. Everything else runs in `release`: that is
+//! the one profile in which RocksDB, wasmtime and DataFusion are ever built, since each takes minutes.
+
+use crate::{metrics, setup, workspace};
+use anyhow::{Context as _, Result, bail};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+/// Crates without heavy dependencies, tested in `dev`.
+const PURE: [&str; 2] = ["tidemark-dataflow", "tidemark-engine"];
+
+/// Runs them all, also after failures, and says how many passed.
+pub(crate) fn run() -> Result<()> {
+    setup::run()?;
+    metrics::run()?;
+
+    let mut pure = workspace::cargo();
+    pure.args(["test", "--no-fail-fast"]).args(PURE.map(|name| format!("--package={name}")));
+    let mut heavy = workspace::cargo();
+    heavy.args(["test", "--no-fail-fast", "--release", "--workspace"]);
+    heavy.args(PURE.map(|name| format!("--exclude={name}")));
+
+    let mut tally = Tally::default();
+    let mut unfinished = Vec::new();
+    for (name, command) in [("the pure crates", &mut pure), ("the other crates", &mut heavy)] {
+        println!("\ntests of {name}");
+        let failed_before = tally.failed;
+        let succeeded = tally.add_run(command)?;
+        if !succeeded && tally.failed == failed_before {
+            unfinished.push(name);
+        }
+    }
+    tally.failures.iter().for_each(|name| println!("failed: {name}"));
+    println!("\n{} passed, {} failed", tally.passed, tally.failed);
+    if !unfinished.is_empty() {
+        bail!("{} did not compile, or a test ended its process: see above", unfinished.join(" and "));
+    }
+    if tally.failed > 0 {
+        bail!("{} tests failed", tally.failed);
+    }
+    if tally.passed == 0 {
+        bail!("no test ran at all");
+    }
+    Ok(())
+}
+
+/// Results over several runs of the test harness.
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    failures: Vec<String>,
+}
+
+impl Tally {
+    /// Runs `command`, shows what it prints, and adds its results. Whether it succeeded.
+    fn add_run(&mut self, command: &mut Command) -> Result<bool> {
+        let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+        let output = child.stdout.take().context("cargo has no standard output")?;
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.context("cannot read what the tests print")?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            self.add_line(&line);
+        }
+        Ok(child.wait().context("cannot wait for cargo")?.success())
+    }
+
+    fn add_line(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            self.failures.push(name.to_owned());
+        }
+        if let Some(result) = line.strip_prefix("test result: ") {
+            self.passed += count(result, " passed");
+            self.failed += count(result, " failed");
+        }
+    }
+}
+
+/// The number before `word` in the harness's closing line, `ok. 12 passed; 0 failed; …`.
+fn count(result: &str, word: &str) -> u64 {
+    let before = result.split(word).next().unwrap_or_default();
+    let digits = before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    digits.parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_added_up() {
+        let mut tally = Tally::default();
+        for line in [
+            "test engine::tests::one ... ok",
+            "test engine::tests::two ... FAILED",
+            "test result: FAILED. 11 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "test result: ok. 230 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 2.50s",
+            "a test that prints 5 passed",
+        ] {
+            tally.add_line(line);
+        }
+        assert_eq!((tally.passed, tally.failed), (241, 1));
+        assert_eq!(tally.failures, ["engine::tests::two"]);
+    }
+}
