@@ -5,6 +5,7 @@
 //! is in the tick log. A re-run makes the ticks that the log says.
 
 use crate::batch::EventBatch;
+use crate::engine::retry::{FIRST_PAUSE, retry};
 use crate::error::EngineError;
 use crate::ids::{Offset, Partition};
 use crate::plan::ExtractionPlan;
@@ -56,6 +57,14 @@ struct Lane {
     last_block: Instant,
 }
 
+impl Lane {
+    /// Of a partition that has just been met.
+    fn new(name: &str) -> Self {
+        let (position, last_block) = (Offset(0), Instant::now());
+        Self { name: name.to_owned(), place: None, position, ended: false, idle: false, last_block }
+    }
+}
+
 /// The source, seen as a sequence of ticks.
 pub(crate) struct Ingest {
     source: Box<dyn Source>,
@@ -63,6 +72,8 @@ pub(crate) struct Ingest {
     lanes: Vec<Lane>,
     next: usize,
     replay: VecDeque<TickRecord>,
+    /// Before the source is asked for the second time.
+    pub(crate) retry_pause: Duration,
 }
 
 impl Ingest {
@@ -82,23 +93,29 @@ impl Ingest {
             }
         }
         let expected = partitions.len().max(source.partitions().len()).max(1);
-        source.start(SourceStart {
+        let start = SourceStart {
             positions: partitions.iter().map(|partition| (partition.name.clone(), partition.position)).collect(),
             cuts,
             plan,
             block_records: limits.records.div_ceil(expected),
             block_bytes: limits.block_bytes,
-        })?;
-        let lanes = partitions.iter().map(|partition| Lane {
-            name: partition.name.clone(),
-            place: None,
+        };
+        retry(FIRST_PAUSE, || source.start(start.clone()))?;
+        let known = partitions.iter().map(|partition| Lane {
             position: partition.position,
             ended: partition.activity == "ended",
             idle: partition.activity == "idle",
-            last_block: Instant::now(),
+            ..Lane::new(&partition.name)
         });
+        let mut lanes: Vec<Lane> = known.collect();
+        // Partitions that were met since the state was saved keep the places that they were given then.
+        for name in replay.iter().flat_map(|record| &record.partitions) {
+            if !lanes.iter().any(|lane| lane.name == *name) {
+                lanes.push(Lane::new(name));
+            }
+        }
         let replay = replay.iter().flat_map(|record| record.ticks.iter().cloned()).collect();
-        let mut ingest = Self { source, limits, lanes: lanes.collect(), next, replay };
+        let mut ingest = Self { source, limits, lanes, next, replay, retry_pause: FIRST_PAUSE };
         ingest.meet_partitions();
         for lane in &ingest.lanes {
             if lane.place.is_none() && !lane.ended {
@@ -118,14 +135,7 @@ impl Ingest {
             let place = Some(Partition(place as u32));
             match self.lanes.iter_mut().find(|lane| lane.name == *name) {
                 Some(lane) => lane.place = place,
-                None => self.lanes.push(Lane {
-                    name: name.clone(),
-                    place,
-                    position: Offset(0),
-                    ended: false,
-                    idle: false,
-                    last_block: Instant::now(),
-                }),
+                None => self.lanes.push(Lane { place, ..Lane::new(name) }),
             }
         }
     }
@@ -172,6 +182,10 @@ impl Ingest {
         }
         self.find_idle(&mut tick);
         let empty = tick.record == TickRecord::default();
+        if empty && !self.source.bounded() && self.lanes.iter().all(|lane| lane.ended || lane.place.is_none()) {
+            // No partition to wait for yet.
+            std::thread::sleep(self.limits.interval);
+        }
         Ok((!empty).then_some(tick))
     }
 
@@ -184,7 +198,7 @@ impl Ingest {
             let wait = deadline.saturating_duration_since(Instant::now()) / count as u32;
             let lane = &mut self.lanes[index];
             let Some(place) = lane.place.filter(|_| !lane.ended) else { continue };
-            match self.source.next(place, wait)? {
+            match retry(self.retry_pause, || self.source.next(place, wait))? {
                 Next::Block(batch) => {
                     records += batch.records;
                     self.next = (index + 1) % count;
@@ -237,7 +251,7 @@ impl Ingest {
             let place = lane.place.ok_or_else(gone)?;
             let name = lane.name.clone();
             let batch = loop {
-                match self.source.next(place, Duration::from_secs(1))? {
+                match retry(self.retry_pause, || self.source.next(place, Duration::from_secs(1)))? {
                     Next::Block(batch) => break batch,
                     Next::Pending => {}
                     Next::End => {

@@ -60,10 +60,11 @@ pub enum Next {
 ///
 /// For a bounded source the blocks are a function of its content and of `block_records` and `block_bytes` alone.
 pub trait Source: Send {
-    /// Starts reading. Called once, before everything else.
+    /// Starts reading. Called before the first [`Source::next`], and again only if it said [`PortError::Retry`].
     fn start(&mut self, start: SourceStart) -> Result<(), PortError>;
 
-    /// Names of the partitions, by place. May grow at the end (a followed folder gets a new file).
+    /// Names of the partitions, by place. Known before [`Source::start`], whose block size depends on their number. May
+    /// grow at the end (a followed folder gets a new file).
     fn partitions(&self) -> &[String];
 
     /// The next block of `partition`; waits up to `wait` for it. A bounded source waits until it has one, whatever
@@ -135,7 +136,8 @@ pub trait StateShard: Any + Send {
     fn clear_timer(&mut self, stage: StageId, group: KeyGroup, timer: &Timer);
 
     /// Removes and returns timers of `stage` with `time ≤ until`, earliest first, ties by key, at most `limit` of
-    /// them, over all key groups of the shard. Found through the index: the cost is that of what is returned.
+    /// them, over all key groups of the shard. Found through the index: the cost is that of what is returned. Removes
+    /// nothing when it fails.
     fn due(&mut self, stage: StageId, until: EventTime, limit: usize) -> Result<Vec<(KeyGroup, Timer)>, PortError>;
 
     /// Bytes of changes that are not committed yet: keys, values and timers. A function of the changes, not of how

@@ -8,7 +8,8 @@
 //! | the state has it | this epoch | sinks finalise it |
 //! | sinks have shown it | this epoch | nothing |
 
-use super::{Engine, EngineError, OpenEpoch, retry};
+use super::retry::{FIRST_PAUSE, retry};
+use super::{Engine, EngineError, OpenEpoch};
 use crate::fail_point;
 use crate::ids::Epoch;
 use crate::ports::{MetaBatch, Sink, StateBackend};
@@ -21,7 +22,7 @@ impl Engine {
     /// The epoch protocol: prepare, decide, finalise.
     pub(super) fn commit(&mut self) -> Result<(), EngineError> {
         let started = Instant::now();
-        let (number, again) = (self.epoch.number, self.replay.pop_front());
+        let (number, again, pause) = (self.epoch.number, self.replay.pop_front(), self.retry_pause);
         (self.hook)(fail_point::PREPARE);
         let handles = match &again {
             Some(record) => record.handles.clone(),
@@ -35,14 +36,14 @@ impl Engine {
                 handles: handles.clone(),
             };
             let record = record.encode();
-            retry(|| log.append(number, &record))?;
+            retry(pause, || log.append(number, &record))?;
         }
         (self.hook)(fail_point::LOGGED);
         self.commit_state(number, &handles)?;
         (self.hook)(fail_point::COMMITTED);
         if again.is_none() {
             for (sink, (_, handle)) in self.sinks.iter_mut().zip(&handles) {
-                retry(|| sink.finalise(number, handle))?;
+                retry(pause, || sink.finalise(number, handle))?;
             }
         }
         (self.hook)(fail_point::FINALISED);
@@ -53,9 +54,10 @@ impl Engine {
     }
 
     fn prepare(&mut self, number: Epoch) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
+        let pause = self.retry_pause;
         let mut handles = Vec::with_capacity(self.sinks.len());
         for sink in &mut self.sinks {
-            let handle = retry(|| sink.prepare(number))?;
+            let handle = retry(pause, || sink.prepare(number))?;
             handles.push((sink.name().to_owned(), handle));
         }
         Ok(handles)
@@ -71,7 +73,7 @@ impl Engine {
         self.keep_progress(number);
         meta.puts.push(self.progress.entry());
         meta.puts.extend(handles.iter().map(|(name, handle)| (handle_key(name), handle.clone())));
-        retry(|| self.state.commit(&mut self.shards, meta.clone()))
+        retry(self.retry_pause, || self.state.commit(&mut self.shards, meta.clone()))
     }
 
     fn keep_progress(&mut self, number: Epoch) {
@@ -100,12 +102,12 @@ impl Engine {
         let every = self.settings.checkpoint_every;
         let due = every > 0 && number.0.is_multiple_of(every) || self.progress.finished;
         let Some(store) = self.checkpoints.as_mut().filter(|_| due && every > 0) else { return Ok(()) };
-        let folder = &self.settings.snapshot_folder;
-        retry(|| self.state.snapshot(folder))?;
+        let (folder, pause) = (&self.settings.snapshot_folder, self.retry_pause);
+        retry(pause, || self.state.snapshot(folder))?;
         (self.hook)(fail_point::SNAPSHOT);
-        retry(|| store.save(number, folder))?;
-        if let (Some(log), Some(oldest)) = (&mut self.tick_log, store.oldest()?) {
-            retry(|| log.forget_before(oldest))?;
+        retry(pause, || store.save(number, folder))?;
+        if let (Some(log), Some(oldest)) = (&mut self.tick_log, retry(pause, || store.oldest())?) {
+            retry(pause, || log.forget_before(oldest))?;
         }
         self.telemetry.checkpoints.add(1);
         (self.hook)(fail_point::CHECKPOINTED);
@@ -128,7 +130,7 @@ pub(super) fn recover_sinks(
             }
             None => state.meta(&handle_key(sink.name()))?,
         };
-        retry(|| sink.recover(decided, handle.as_deref()))?;
+        retry(FIRST_PAUSE, || sink.recover(decided, handle.as_deref()))?;
     }
     Ok(())
 }

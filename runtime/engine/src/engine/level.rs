@@ -22,7 +22,7 @@ impl Engine {
     ) -> Result<Vec<(usize, StageRows)>, EngineError> {
         let routed = self.route(level.clone(), batches, dead);
         let stages = &self.job.stages[level.clone()];
-        let (key_groups, poison) = (self.settings.key_groups, &self.poison);
+        let (key_groups, poison, retry_pause) = (self.settings.key_groups, &self.poison, self.retry_pause);
         let run = |(index, worker, shard): Share<'_>| -> Result<Vec<StageOutput>, EngineError> {
             let mut outputs = Vec::with_capacity(stages.len());
             for (place, stage) in stages.iter().enumerate() {
@@ -33,6 +33,7 @@ impl Engine {
                     next_watermark: after[stage.index],
                     key_groups,
                     quarantined: poison[stage.index] > stage.spec.error_budget,
+                    retry_pause,
                 };
                 outputs.push(worker.run(shard, input, &routed[place][index])?);
             }

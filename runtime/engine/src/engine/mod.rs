@@ -15,7 +15,7 @@ use crate::job::Job;
 use crate::metric::MetricSpec;
 use crate::output::Table;
 use crate::plan::ExtractionPlan;
-use crate::ports::{CheckpointStore, PortError, Sink, Source, StateBackend, StateShard, TickLog};
+use crate::ports::{CheckpointStore, Sink, Source, StateBackend, StateShard, TickLog};
 use crate::progress::Progress;
 use crate::stage::Worker;
 use crate::telemetry::Telemetry;
@@ -29,8 +29,10 @@ use tidemark_dataflow::{EventTime, KeyGroups};
 
 mod commit;
 mod level;
+pub(crate) mod retry;
 
 use commit::recover_sinks;
+use retry::{FIRST_PAUSE, retry};
 
 /// How an engine runs. Changing `key_groups` needs a new job; everything else may differ from run to run.
 #[derive(Clone, Debug)]
@@ -98,9 +100,6 @@ pub enum Step {
     Finished,
 }
 
-/// Most attempts at a port that may recover, with a pause that doubles from 50 ms up to 5 s: about two minutes.
-const ATTEMPTS: u32 = 30;
-
 /// The engine. Drive it with [`Engine::step`], end it with [`Engine::close`].
 pub struct Engine {
     settings: EngineSettings,
@@ -126,6 +125,7 @@ pub struct Engine {
     dead_letters: Arc<Table>,
     telemetry: Arc<Telemetry>,
     hook: Hook,
+    retry_pause: Duration,
 }
 
 /// The epoch that is not committed yet.
@@ -165,14 +165,8 @@ impl Engine {
         let plan = Arc::new(plan);
         let replay = match &mut tick_log {
             None => Vec::new(),
-            Some(log) if parts.restored => log.read_after(progress.epoch)?,
-            Some(log) => {
-                log.truncate_after(progress.epoch)?;
-                Vec::new()
-            }
+            Some(log) => decided_since(&mut **log, progress.epoch, parts.restored)?,
         };
-        let replay: Vec<EpochRecord> =
-            replay.into_iter().map(|(epoch, record)| EpochRecord::decode(epoch, &record)).collect::<Result<_, _>>()?;
         recover_sinks(&mut sinks, &*state, &progress, &replay)?;
         let ingest =
             Ingest::start(source, settings.tick, plan.clone(), &progress.partitions, progress.next_partition, &replay)?;
@@ -217,7 +211,16 @@ impl Engine {
             enrichment,
             progress,
             telemetry,
+            retry_pause: FIRST_PAUSE,
         })
+    }
+
+    /// Pauses this long before a port is tried for the second time, instead of 50 ms.
+    #[must_use]
+    pub fn with_retry_pause(mut self, pause: Duration) -> Self {
+        self.retry_pause = pause;
+        self.ingest.retry_pause = pause;
+        self
     }
 
     /// What is committed.
@@ -339,6 +342,7 @@ impl Engine {
         after: &[EventTime],
         dead: &mut Vec<DeadLetter>,
     ) -> Result<(), EngineError> {
+        let pause = self.retry_pause;
         for level in self.job.levels.clone() {
             let rows = self.run_level(level, &batches, before, after, dead)?;
             for (index, rows) in rows {
@@ -350,7 +354,7 @@ impl Engine {
                 let batch = rows.record_batch(stage, self.epoch.number).map_err(bug)?;
                 if self.replay.is_empty() {
                     for sink in &mut self.sinks {
-                        retry(|| sink.write(&stage.table, &batch))?;
+                        retry(pause, || sink.write(&stage.table, &batch))?;
                     }
                 }
                 if self.job.has_readers(index) {
@@ -365,12 +369,12 @@ impl Engine {
         if !self.replay.is_empty() {
             return Ok(());
         }
-        let names: Vec<&str> = self.ingest.names().collect();
+        let (pause, names): (_, Vec<&str>) = (self.retry_pause, self.ingest.names().collect());
         for batch in batches.iter().filter(|batch| batch.rows() > 0) {
             let name = names[batch.partition.0 as usize];
             let rows = archive::event_rows(&self.events, &self.plan, batch, name, self.epoch.number).map_err(bug)?;
             for sink in &mut self.sinks {
-                retry(|| sink.write(&self.events, &rows))?;
+                retry(pause, || sink.write(&self.events, &rows))?;
             }
         }
         Ok(())
@@ -381,13 +385,39 @@ impl Engine {
             return Ok(());
         }
         dead.iter().for_each(|letter| self.telemetry.add_dead(letter.reason, 1));
-        let names: Vec<&str> = self.ingest.names().collect();
+        let (pause, names): (_, Vec<&str>) = (self.retry_pause, self.ingest.names().collect());
         let rows = archive::dead_rows(&self.dead_letters, dead, &names, self.epoch.number).map_err(bug)?;
         for sink in &mut self.sinks {
-            retry(|| sink.write(&self.dead_letters, &rows))?;
+            retry(pause, || sink.write(&self.dead_letters, &rows))?;
         }
         Ok(())
     }
+}
+
+/// The epochs after `committed` that the tick log says were decided: to be run again if the state is an old one.
+/// Otherwise there is at most one, which the process died before committing, and it is dropped.
+fn decided_since(log: &mut dyn TickLog, committed: Epoch, restored: bool) -> Result<Vec<EpochRecord>, EngineError> {
+    let records = retry(FIRST_PAUSE, || log.read_after(committed))?;
+    if let Some((epoch, _)) = (committed.0 + 1..).zip(&records).find(|(next, (epoch, _))| epoch.0 != *next) {
+        return Err(EngineError::Job(format!(
+            "the tick log has no record of epoch {epoch}, which the state, of epoch {committed}, needs next: restore a \
+             newer checkpoint"
+        )));
+    }
+    if restored {
+        return Ok(records
+            .iter()
+            .map(|(epoch, record)| EpochRecord::decode(*epoch, record))
+            .collect::<Result<_, _>>()?);
+    }
+    if let [_, .., (last, _)] = records.as_slice() {
+        return Err(EngineError::Job(format!(
+            "the state is of epoch {committed}, but epochs up to {last} were decided: it is not the state of this job's \
+             last run; restore the newest checkpoint, or start with an empty data folder"
+        )));
+    }
+    retry(FIRST_PAUSE, || log.truncate_after(committed))?;
+    Ok(Vec::new())
 }
 
 /// Takes events out whose id was seen before.
@@ -405,20 +435,4 @@ fn drop_duplicates(dedup: &mut Dedup, batch: &mut crate::batch::EventBatch, tele
 /// An array that doesn't fit its table: a mistake of ours, never of the input.
 fn bug(error: ArrowError) -> EngineError {
     EngineError::Job(format!("internal error, please report it: {error}"))
-}
-
-/// Repeats what may recover, with growing pauses.
-fn retry<T>(mut attempt: impl FnMut() -> Result<T, PortError>) -> Result<T, EngineError> {
-    let mut pause = Duration::from_millis(50);
-    for _ in 1..ATTEMPTS {
-        match attempt() {
-            Err(PortError::Retry(message)) => {
-                tracing::warn!(%message, ?pause, "trying again");
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-            result => return Ok(result?),
-        }
-    }
-    Ok(attempt()?)
 }

@@ -58,7 +58,7 @@ pub(crate) struct Outcome {
 impl StageRun<'_> {
     /// Fetches the states of `keys` with one batched read.
     pub(crate) fn load(&mut self, keys: &[StateKey]) -> Result<Loaded, EngineError> {
-        self.shard.prefetch(keys)?;
+        self.prefetch(keys)?;
         let mut loaded = Loaded { states: VarBytes::default(), ends: Vec::with_capacity(keys.len()), failures: vec![] };
         let mut foreign: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         let own_version = self.input.stage.spec.state_version;

@@ -94,7 +94,7 @@ fn key_of(run: &StageRun<'_>, side: Side, row: RoutedRow) -> StateKey {
 }
 
 fn load(run: &mut StageRun<'_>, keys: &[StateKey]) -> Result<BTreeMap<StateKey, Buffered>, EngineError> {
-    run.shard.prefetch(keys)?;
+    run.prefetch(keys)?;
     let mut buffers = BTreeMap::new();
     for key in keys {
         if buffers.contains_key(key) {

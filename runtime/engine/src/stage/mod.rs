@@ -25,6 +25,7 @@ pub(crate) mod emission;
 use crate::batch::EventBatch;
 use crate::dead_letter::DeadLetter;
 use crate::descriptor::{Side as ColumnSide, WindowSpec};
+use crate::engine::retry::retry;
 use crate::error::EngineError;
 use crate::guest::Guest;
 use crate::ids::StageId;
@@ -36,6 +37,7 @@ use crate::telemetry::StageTelemetry;
 use emission::Emission;
 use route::{Consumer, RoutedRow};
 use std::sync::Arc;
+use std::time::Duration;
 use tidemark_dataflow::{EventTime, KeyGroup, KeyGroups};
 
 /// A metric, compiled against the job's extraction plan.
@@ -103,6 +105,8 @@ pub(crate) struct StageInput<'a> {
     /// Whether the module is out of budget and must not be called. Its rows are put aside, and its windows and timers
     /// wait; at the end of the input they are put aside, too.
     pub(crate) quarantined: bool,
+    /// Before the state is asked for the second time.
+    pub(crate) retry_pause: Duration,
 }
 
 /// What a worker made of a tick for one stage.
@@ -230,12 +234,18 @@ impl StageRun<'_> {
 
     /// Timers that the new watermark has reached, earliest first.
     fn due(&mut self) -> Result<Vec<Due>, EngineError> {
-        let due = self.shard.due(self.input.stage.id, self.input.next_watermark, DUE_BATCH)?;
+        let (stage, until) = (self.input.stage.id, self.input.next_watermark);
+        let due = retry(self.input.retry_pause, || self.shard.due(stage, until, DUE_BATCH))?;
         let parse = |(group, timer): (KeyGroup, Timer)| {
             let (state_key, kind) = TimerKind::parse(&timer.key)?;
             Some(Due { group, time: timer.time, state_key: state_key.into(), kind })
         };
         Ok(due.into_iter().filter_map(parse).collect())
+    }
+
+    /// Brings values into memory, before they are read one by one.
+    pub(crate) fn prefetch(&mut self, keys: &[StateKey]) -> Result<(), EngineError> {
+        retry(self.input.retry_pause, || self.shard.prefetch(keys))
     }
 
     pub(crate) fn set_timer(&mut self, group: KeyGroup, kind: TimerKind, time: EventTime, state_key: &[u8]) {

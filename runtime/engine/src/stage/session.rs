@@ -77,7 +77,7 @@ fn assign(
         keys.push(TouchedKey { key, group, list_key, sessions: Vec::new() });
     }
     let list_keys: Vec<StateKey> = keys.iter().map(|key| key.list_key.clone()).collect();
-    run.shard.prefetch(&list_keys)?;
+    run.prefetch(&list_keys)?;
     let mut touched = Vec::new();
     for (index, key) in keys.iter_mut().enumerate() {
         let before = match run.shard.get(&key.list_key)? {
