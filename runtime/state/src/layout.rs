@@ -2,7 +2,7 @@
 //!
 //! | column family | key | value |
 //! | --- | --- | --- |
-//! | `default` | see [`crate::database`] | how the database was made, sizes per stage |
+//! | `default` | see `database` | how the database was made, sizes per stage |
 //! | `state` | stage `u16`, key group `u16`, the rest as the engine likes | as the engine likes |
 //! | `timers` | stage `u16`, key group `u16`, time `i64` with the sign bit flipped, the timer's key | nothing |
 //! | `meta` | as the engine likes | as the engine likes |

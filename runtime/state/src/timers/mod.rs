@@ -155,7 +155,7 @@ impl Timers {
         Ok(due)
     }
 
-    /// What the index must be told, in the order of its keys within each stage and kind.
+    /// What the index must be told, each timer at most once.
     pub(crate) fn changes(&self) -> impl Iterator<Item = TimerChange<'_>> {
         self.stages.iter().flat_map(|(&stage, timers)| {
             let set = timers.set.iter().map(|(timer, group)| (timer, *group, TimerChangeKind::Set));
