@@ -39,7 +39,7 @@ impl Default for ParquetSettings {
     fn default() -> Self {
         Self {
             buffer_bytes: 64 << 20,
-            zstd_level: 3,
+            zstd_level: 1,
             row_group_rows: 128 << 10,
             row_group_bytes: 64 << 20,
             event_types: 500,

@@ -15,11 +15,12 @@ fn every_step_can_be_the_last() {
     for (compacted_files, buffer_bytes) in [(0, LARGE), (2, LARGE), (3, SMALL)] {
         let settings = settings(compacted_files, buffer_bytes);
         let undisturbed = folder();
-        let steps = run_with_kills(undisturbed.path(), &settings, EPOCHS, &[]);
-        for kill in 1..=steps.len() {
+        let expected = run_with_kills(undisturbed.path(), &settings, EPOCHS, &[]);
+        for (place, step) in expected.steps.iter().enumerate() {
             let killed = folder();
-            run_with_kills(killed.path(), &settings, EPOCHS, &[kill]);
-            let what = format!("a kill at call {kill} ({}) with {compacted_files} files", steps[kill - 1]);
+            let run = run_with_kills(killed.path(), &settings, EPOCHS, &[place + 1]);
+            let what = format!("a kill at call {} ({step}) with {compacted_files} files", place + 1);
+            run.assert_follows(&expected, &what);
             assert_same_tree(undisturbed.path(), killed.path(), &what);
         }
     }
@@ -28,7 +29,8 @@ fn every_step_can_be_the_last() {
 #[test]
 fn every_fail_point_is_reached() {
     let folder = folder();
-    let reached: BTreeSet<_> = run_with_kills(folder.path(), &settings(2, SMALL), EPOCHS, &[]).into_iter().collect();
+    let reached: BTreeSet<_> =
+        run_with_kills(folder.path(), &settings(2, SMALL), EPOCHS, &[]).steps.into_iter().collect();
     assert_eq!(reached, FAIL_POINTS.into_iter().collect());
 }
 
@@ -56,8 +58,9 @@ proptest! {
     ) {
         let settings = settings(compacted_files, buffer_bytes);
         let (undisturbed, killed) = (folder(), folder());
-        run_with_kills(undisturbed.path(), &settings, epochs, &[]);
-        run_with_kills(killed.path(), &settings, epochs, &kills);
+        let expected = run_with_kills(undisturbed.path(), &settings, epochs, &[]);
+        let run = run_with_kills(killed.path(), &settings, epochs, &kills);
+        run.assert_follows(&expected, &format!("kills at {kills:?}"));
         assert_same_tree(undisturbed.path(), killed.path(), &format!("kills at {kills:?}"));
     }
 }

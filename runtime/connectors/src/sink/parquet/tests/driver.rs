@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tidemark_engine::descriptor::{ColumnType, OutputColumn};
 use tidemark_engine::ids::Epoch;
@@ -136,6 +137,15 @@ pub(super) struct Committed {
 
 /// Runs the epochs after the committed one up to `last`.
 pub(super) fn run_epochs(sink: &mut ParquetSink, committed: &mut Committed, last: u64) -> Result<(), PortError> {
+    run_observed(sink, committed, last, &mut |_| ())
+}
+
+fn run_observed(
+    sink: &mut ParquetSink,
+    committed: &mut Committed,
+    last: u64,
+    finalised: &mut dyn FnMut(u64),
+) -> Result<(), PortError> {
     sink.recover(Epoch(committed.epoch), committed.handle.as_deref())?;
     for epoch in committed.epoch + 1..=last {
         for (table, rows) in rows_of(epoch) {
@@ -147,34 +157,56 @@ pub(super) fn run_epochs(sink: &mut ParquetSink, committed: &mut Committed, last
         let handle = sink.prepare(Epoch(epoch))?;
         *committed = Committed { epoch, handle: Some(handle.clone()) };
         sink.finalise(Epoch(epoch), &handle)?;
+        finalised(epoch);
     }
     Ok(())
 }
 
-/// Kills of a run: at how many calls of the fail point after (re)start each comes. Records the names reached.
-pub(super) fn run_with_kills(root: &Path, settings: &ParquetSettings, last: u64, kills: &[usize]) -> Vec<&'static str> {
+/// What was seen of a run.
+#[derive(Default)]
+pub(super) struct Run {
+    /// The fail points reached.
+    pub(super) steps: Vec<&'static str>,
+    /// The data files after each epoch that was finalised without a kill.
+    files: BTreeMap<u64, Vec<String>>,
+}
+
+impl Run {
+    /// Whether the folder looked the same after each epoch as in a run without kills.
+    pub(super) fn assert_follows(&self, undisturbed: &Self, what: &str) {
+        for (epoch, files) in &self.files {
+            assert_eq!(files, &undisturbed.files[epoch], "after epoch {epoch}, {what}");
+        }
+    }
+}
+
+/// Runs to the end with kills on the way: each at the so manieth call of the fail point after a start.
+pub(super) fn run_with_kills(root: &Path, settings: &ParquetSettings, last: u64, kills: &[usize]) -> Run {
     let mut committed = Committed::default();
     let reached = Arc::new(Mutex::new(Vec::new()));
+    let mut run = Run::default();
     for kill in kills.iter().copied().map(Some).chain([None]) {
         let log = reached.clone();
-        let calls = Mutex::new(0);
+        let calls = AtomicUsize::new(0);
         let fail_point = move |name| {
             log.lock().unwrap().push(name);
-            let mut calls = calls.lock().unwrap();
-            *calls += 1;
-            if Some(*calls) == kill {
-                drop(calls);
+            if Some(calls.fetch_add(1, Ordering::SeqCst) + 1) == kill {
                 resume_unwind(Box::new(name));
             }
         };
         let mut sink = ParquetSink::open(root, settings.clone(), Arc::new(fail_point)).unwrap();
-        let ended = catch_unwind(AssertUnwindSafe(|| run_epochs(&mut sink, &mut committed, last).unwrap()));
+        let mut finalised = |epoch| {
+            run.files.insert(epoch, tree(root).into_keys().filter(|name| name.ends_with(".parquet")).collect());
+        };
+        let ended =
+            catch_unwind(AssertUnwindSafe(|| run_observed(&mut sink, &mut committed, last, &mut finalised).unwrap()));
         if ended.is_ok() {
             break;
         }
     }
     assert_eq!(committed.epoch, last);
-    Arc::into_inner(reached).unwrap().into_inner().unwrap()
+    run.steps = Arc::into_inner(reached).unwrap().into_inner().unwrap();
+    run
 }
 
 /// A new folder, in memory where the machine has a file system there: these tests sync thousands of files, and a killed

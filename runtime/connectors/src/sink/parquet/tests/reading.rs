@@ -137,6 +137,22 @@ fn a_held_file_stays_until_it_is_let_go() {
 }
 
 #[test]
+fn what_a_reader_kept_goes_at_the_next_start() {
+    let (folder, undisturbed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run_with_kills(undisturbed.path(), &settings(3, 1 << 20), 8, &[]);
+    let mut committed = Committed::default();
+    let open = || ParquetSink::open(folder.path(), settings(3, 1 << 20), fail_point::disabled()).unwrap();
+    {
+        let mut sink = open();
+        run_epochs(&mut sink, &mut committed, 1).unwrap();
+        let _hold = ReadHold::take(folder.path()).unwrap();
+        run_epochs(&mut sink, &mut committed, 8).unwrap();
+    }
+    open().recover(Epoch(8), committed.handle.as_deref()).unwrap();
+    assert_same_tree(undisturbed.path(), folder.path(), "a reader that held files");
+}
+
+#[test]
 fn a_reader_beside_the_sink_sees_whole_epochs_once() {
     let folder = folder();
     let last = 40;
