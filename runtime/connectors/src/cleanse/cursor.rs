@@ -56,13 +56,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// First byte of the next token; 0, which starts no token, at the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek(&self) -> u8 {
         self.text.get(self.position()).copied().unwrap_or(0)
     }
 
     /// Passes a token and returns its first byte.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self) -> u8 {
         let byte = self.peek();
         // Held at the last sentinel, so that the position after any token can be asked for.
@@ -82,7 +82,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes a key and its colon and returns what stands between the quotes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn key(&mut self) -> Result<&'a [u8], Broken> {
         if self.peek() != b'"' {
             return Err(self.broken("a key was expected"));
@@ -95,7 +95,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes a value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn skip(&mut self) -> Result<(), Broken> {
         match self.peek() {
             b'"' => self.skip_string(),
@@ -105,7 +105,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes a value and returns it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value(&mut self) -> Result<Value<'a>, Broken> {
         match self.peek() {
             b'"' => Ok(Value::Text(self.string()?)),
@@ -119,13 +119,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn position(&self) -> usize {
         self.positions[self.next] as usize
     }
 
     /// Passes a string. Without escapes there is nothing to check: the structure pass has found its end.
-    #[inline]
+    #[inline(always)]
     fn skip_string(&mut self) -> Result<(), Broken> {
         if self.escapes {
             self.string()?;
@@ -136,7 +136,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes a string and returns what stands between its quotes.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<&'a [u8], Broken> {
         let start = self.position() + 1;
         self.take();
@@ -218,7 +218,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip_key(&mut self) -> Result<(), Broken> {
         if self.peek() != b'"' {
             return Err(self.broken("a key was expected"));

@@ -7,6 +7,12 @@
 //!
 //! It knows nothing of grammar: whether tokens follow each other as JSON wants is for the cursor.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
 /// Bytes of one step.
 const CHUNK: usize = 64;
 
@@ -16,6 +22,7 @@ const SENTINELS: usize = 2;
 /// The token positions of one text. Kept and filled again for every record, so that it allocates only while it grows.
 #[derive(Debug, Default)]
 pub(crate) struct Structure {
+    processor: Processor,
     /// Initialised to the greatest number of tokens seen so far; the first `count` are those of this text.
     positions: Vec<u32>,
     count: usize,
@@ -42,6 +49,41 @@ struct Classes {
     high: u64,
 }
 
+/// What the processor can do, found out once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Processor {
+    /// Nothing in particular.
+    Any,
+    /// 32 bytes an instruction: AVX2, PCLMULQDQ, BMI1, BMI2, POPCNT.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 64 bytes an instruction: those of `Avx2`, AVX-512 F, BW and VBMI2.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Default for Processor {
+    fn default() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("pclmulqdq")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("popcnt");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vbmi2");
+            match (avx2, avx512) {
+                (true, true) => return Self::Avx512,
+                (true, false) => return Self::Avx2,
+                (false, _) => {}
+            }
+        }
+        Self::Any
+    }
+}
+
 impl Structure {
     /// Finds the tokens of `text`, which must be shorter than 4 GiB.
     pub(crate) fn read(&mut self, text: &[u8]) {
@@ -49,13 +91,15 @@ impl Structure {
         if self.positions.len() < needed {
             self.positions.resize(needed, 0);
         }
-        #[cfg(target_arch = "x86_64")]
-        if x86::supported() {
-            // SAFETY: `supported` has just said that this processor has every feature the function is compiled for.
-            unsafe { x86::read(self, text) };
-            return;
+        match self.processor {
+            Processor::Any => self.read_with(text, portable::classify, prefix_xor, flatten),
+            // SAFETY: `Processor` has these values only where the processor has every feature that they name.
+            #[cfg(target_arch = "x86_64")]
+            Processor::Avx2 => unsafe { avx2::read(self, text) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Processor::Avx512 => unsafe { avx512::read(self, text) },
         }
-        self.read_with(text, portable::classify, portable::prefix_xor);
     }
 
     /// Positions of the tokens in ascending order, then the text's length, twice.
@@ -64,7 +108,13 @@ impl Structure {
     }
 
     #[inline(always)]
-    fn read_with(&mut self, text: &[u8], classify: impl Fn(&[u8; CHUNK]) -> Classes, prefix_xor: impl Fn(u64) -> u64) {
+    fn read_with(
+        &mut self,
+        text: &[u8],
+        classify: impl Fn(&[u8; CHUNK]) -> Classes,
+        prefix_xor: impl Fn(u64) -> u64,
+        flatten: impl Fn(u64, u32, &mut [u32; CHUNK]) -> usize,
+    ) {
         let mut scan = Scan::default();
         let mut count = 0;
         let (chunks, rest) = text.as_chunks::<CHUNK>();
@@ -164,109 +214,12 @@ fn flatten(mut bits: u64, base: u32, slots: &mut [u32; CHUNK]) -> usize {
     count
 }
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    //! Thirty-two bytes an instruction.
-
-    use super::{CHUNK, Classes, Structure};
-    use std::arch::x86_64::*;
-
-    pub(super) fn supported() -> bool {
-        is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("pclmulqdq")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("popcnt")
+/// Bit `i` is the exclusive or of bits `0..=i`.
+fn prefix_xor(mut bits: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << shift;
     }
-
-    #[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2,popcnt")]
-    pub(super) fn read(structure: &mut Structure, text: &[u8]) {
-        structure.read_with(text, |chunk| classify(chunk), |bits| prefix_xor(bits));
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn classify(chunk: &[u8; CHUNK]) -> Classes {
-        let (low, high) = (half(chunk, 0), half(chunk, 32));
-        let equal = |byte: u8| {
-            let wanted = _mm256_set1_epi8(byte as i8);
-            mask(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted))
-        };
-        // Looked up by the low four bits; a byte that equals what it finds is of the class. 0x20 makes `[` and `]`
-        // the same as `{` and `}`, and two control characters the same as `:` and `,`: they are taken out below.
-        let blank_table = _mm256_setr_epi8(
-            32, 100, 100, 100, 17, 100, 113, 2, 100, 9, 10, 112, 100, 13, 100, 100, 32, 100, 100, 100, 17, 100, 113, 2,
-            100, 9, 10, 112, 100, 13, 100, 100,
-        );
-        let operator_table = _mm256_setr_epi8(
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 58, 123, 44, 125, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 58, 123, 44, 125, 0, 0,
-        );
-        let blank = |bytes| _mm256_cmpeq_epi8(bytes, _mm256_shuffle_epi8(blank_table, bytes));
-        let operator = |bytes| {
-            let folded = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
-            _mm256_cmpeq_epi8(folded, _mm256_shuffle_epi8(operator_table, bytes))
-        };
-        let last_control = _mm256_set1_epi8(0x1f);
-        let control = |bytes| _mm256_cmpeq_epi8(_mm256_max_epu8(bytes, last_control), last_control);
-        let controls = mask(control(low), control(high));
-        Classes {
-            quotes: equal(b'"'),
-            backslashes: equal(b'\\'),
-            blanks: mask(blank(low), blank(high)),
-            operators: mask(operator(low), operator(high)) & !controls,
-            controls,
-            high: mask(low, high),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn half(chunk: &[u8; CHUNK], at: usize) -> __m256i {
-        let bytes: &[u8; 32] = chunk[at..].first_chunk().expect("a chunk has two halves");
-        // SAFETY: an unaligned load of the 32 bytes that the reference points at.
-        unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn mask(low: __m256i, high: __m256i) -> u64 {
-        u64::from(_mm256_movemask_epi8(low) as u32) | u64::from(_mm256_movemask_epi8(high) as u32) << 32
-    }
-
-    /// Bit `i` is the exclusive or of bits `0..=i`: a carry-less product with all ones.
-    #[inline]
-    #[target_feature(enable = "pclmulqdq")]
-    fn prefix_xor(bits: u64) -> u64 {
-        let product = _mm_clmulepi64_si128::<0>(_mm_set_epi64x(0, bits as i64), _mm_set1_epi8(-1));
-        _mm_cvtsi128_si64(product) as u64
-    }
-}
-
-mod portable {
-    //! The same for any processor, and the reference that tests compare with.
-
-    use super::{CHUNK, Classes};
-
-    pub(super) fn classify(chunk: &[u8; CHUNK]) -> Classes {
-        let collect = |wanted: fn(u8) -> bool| {
-            chunk.iter().enumerate().fold(0, |bits, (at, &byte)| bits | u64::from(wanted(byte)) << at)
-        };
-        Classes {
-            quotes: collect(|byte| byte == b'"'),
-            backslashes: collect(|byte| byte == b'\\'),
-            blanks: collect(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')),
-            operators: collect(|byte| matches!(byte, b'{' | b'}' | b'[' | b']' | b':' | b',')),
-            controls: collect(|byte| byte < 0x20),
-            high: collect(|byte| byte >= 0x80),
-        }
-    }
-
-    pub(super) fn prefix_xor(mut bits: u64) -> u64 {
-        for shift in [1, 2, 4, 8, 16, 32] {
-            bits ^= bits << shift;
-        }
-        bits
-    }
+    bits
 }
 
 #[cfg(test)]
@@ -274,11 +227,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn portable(text: &[u8]) -> Structure {
-        let mut structure = Structure::default();
-        structure.positions.resize(text.len() + CHUNK + SENTINELS, 0);
-        structure.read_with(text, portable::classify, portable::prefix_xor);
-        structure
+    /// Everything that this machine can do.
+    fn processors() -> Vec<Processor> {
+        #[cfg(target_arch = "x86_64")]
+        match Processor::default() {
+            Processor::Avx512 => return vec![Processor::Avx512, Processor::Avx2],
+            Processor::Avx2 => return vec![Processor::Avx2],
+            Processor::Any => {}
+        }
+        Vec::new()
     }
 
     #[test]
@@ -304,12 +261,15 @@ mod tests {
             text in proptest::collection::vec(
                 prop_oneof![proptest::sample::select(br#"{}[]:,"\ 	1at"#.to_vec()), any::<u8>()], 0..300),
         ) {
-            let mut fast = Structure::default();
-            fast.read(b"[[[[[[[[[[]]]]]]]]]]");
-            fast.read(&text);
-            let slow = portable(&text);
-            prop_assert_eq!(fast.positions(), slow.positions());
-            prop_assert_eq!((fast.escapes, fast.ascii, fast.fault), (slow.escapes, slow.ascii, slow.fault));
+            let mut slow = Structure { processor: Processor::Any, ..Structure::default() };
+            slow.read(&text);
+            for processor in processors() {
+                let mut fast = Structure { processor, ..Structure::default() };
+                fast.read(b"[[[[[[[[[[]]]]]]]]]]");
+                fast.read(&text);
+                prop_assert_eq!(fast.positions(), slow.positions(), "{:?}", processor);
+                prop_assert_eq!((fast.escapes, fast.ascii, fast.fault), (slow.escapes, slow.ascii, slow.fault));
+            }
         }
     }
 }

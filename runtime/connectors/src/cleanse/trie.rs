@@ -106,7 +106,7 @@ impl Node {
         if self.lengths >> name.len().min(63) & 1 == 0 {
             return None;
         }
-        self.children.iter().find(|(known, _)| **known == *name).map(|&(_, node)| node)
+        self.children.iter().find(|(known, _)| same(known, name)).map(|&(_, node)| node)
     }
 
     /// Whether anything inside the value is wanted.
@@ -126,5 +126,20 @@ impl Node {
         if let Ok(place) = name.parse() {
             self.elements.push((place, node));
         }
+    }
+}
+
+/// Whether two names are equal. Written out because names are short: a call of `memcmp` costs more than two loads.
+#[inline(always)]
+fn same(left: &[u8], right: &[u8]) -> bool {
+    fn ends<const N: usize>(name: &[u8]) -> Option<([u8; N], [u8; N])> {
+        Some((*name.first_chunk()?, *name.last_chunk()?))
+    }
+    match left.len() {
+        length if length != right.len() => false,
+        0..4 => left.iter().eq(right),
+        4..8 => ends::<4>(left) == ends::<4>(right),
+        8..=16 => ends::<8>(left) == ends::<8>(right),
+        _ => left == right,
     }
 }

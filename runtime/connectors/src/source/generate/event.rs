@@ -294,7 +294,7 @@ impl Event {
     fn write_discovery(&self, network: &Network, out: &mut Vec<u8>) {
         put(out, "[");
         let first = self.orchestrator.unwrap_or(0);
-        for step in 0..3 {
+        for step in 0..1 + (self.id as usize & 1) {
             let orchestrator = &network.orchestrators[(first + step) % network.orchestrators.len()];
             put(out, if step == 0 { "{\"address\": \"" } else { ", {\"address\": \"" });
             put(out, &orchestrator.event_address);

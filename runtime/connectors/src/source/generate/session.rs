@@ -128,6 +128,8 @@ impl Session {
         } else {
             session.accept(begin, stretch, settings, network, &mut script, random);
         }
+        // Of steps at the same time the one that was added first is the last, which is taken first.
+        script.reverse();
         script.sort_by_key(|(time, _)| Reverse(*time));
         session.script = script;
         session
@@ -161,12 +163,13 @@ impl Session {
         script.push((discovered, Step::Send(Kind::Discovery)));
         // Most sessions are short, few are long: each 20 s more halve their number. Counted in bits, for a logarithm's
         // last bit differs between machines.
-        let length = random.between(5_000, 35_000) + 20_000 * i64::from(random.bits().trailing_zeros().min(12));
+        let length = random.between(5_000, 30_000) + 20_000 * i64::from(random.bits().trailing_zeros().min(12));
         self.close = begin + length;
         let ingest = discovered + random.between(500, 3_500);
         first_segments(ingest, script, random);
         if random.chance(settings.swap_share) {
-            let swap = begin + length / 2;
+            // Somebody must have got the stream before another one can.
+            let swap = (begin + length / 2).max(ingest + 3_000);
             script.push((swap, Step::Swap));
             first_segments(swap + random.between(500, 3_000), script, random);
         }
