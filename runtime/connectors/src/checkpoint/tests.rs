@@ -167,8 +167,9 @@ fn a_table_that_changed_under_its_name_is_stored_anew() {
 
 #[test]
 fn a_damaged_newest_checkpoint_is_passed_over() {
+    type Damage<'a> = &'a dyn Fn(&Fixture);
     let only_in_seven = || [7_u8; 10_000];
-    let damages: [(&str, &dyn Fn(&Fixture)); 8] = [
+    let damages: [(&str, Damage<'_>); 8] = [
         ("flipped byte", &|fixture| rewrite(&fixture.object(&only_in_seven()), |bytes| bytes[5000] ^= 1)),
         ("truncated", &|fixture| rewrite(&fixture.object(&only_in_seven()), |bytes| bytes.truncate(9_999))),
         ("longer", &|fixture| rewrite(&fixture.object(&only_in_seven()), |bytes| bytes.push(7))),

@@ -73,7 +73,7 @@ fn every_row_is_there_once_sorted_and_in_its_folder() {
         let types: Vec<_> = events.iter().map(|file| file.display().to_string()).collect();
         assert!(types.iter().any(|path| path.contains("/type=%2E.%2Fetc/")), "{types:?}");
         let rows: usize = events.iter().flat_map(|file| read(file)).map(|batch| batch.num_rows()).sum();
-        let expected = (1..=20).filter(|epoch| epoch % 3 != 0 && *epoch != 7).count() * 30;
+        let expected = (1..=20_u64).filter(|epoch| !epoch.is_multiple_of(3) && *epoch != 7).count() * 30;
         assert_eq!(rows, expected);
         let dead = hold.files(Selection::DeadLetters).unwrap();
         assert!(dead.iter().any(|file| file.display().to_string().contains("dead_letters/date=unknown/")), "{dead:?}");
