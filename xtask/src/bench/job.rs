@@ -1,18 +1,22 @@
 //! The main job against a plain program: two metrics over a million generated events, on one pinned core; and on two.
 
 use super::figures::{Figures, verdict};
+use super::timed::{self, Timed};
 use super::{pinned, rows};
-use crate::process::{output_of, run as run_command, spell};
+use crate::process::{output_of, run as run_command};
 use crate::workspace;
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 const EVENTS: u32 = 1_000_000;
 const STREAMS: u32 = 1_000;
 const SEED: u32 = 1;
+
+/// Nothing late and nothing malformed: the baseline has no watermark and no rules for what is bad. Events are out of
+/// order, repeated and lost, streams are swapped.
+const CLEAN: [&str; 4] = ["--late-share", "0", "--malformed-share", "0"];
 
 /// How often each program runs, beside once to warm up.
 const ROUNDS: usize = 7;
@@ -27,11 +31,13 @@ const LEAST_RATIO: f64 = 0.6;
 /// Two workers on two cores, in rates of one.
 const LEAST_SPEED_UP: f64 = 1.7;
 
-/// Events a second of each program, round by round.
-struct Rates {
-    one_worker: Figures,
-    baseline: Figures,
-    two_workers: Option<Figures>,
+/// Every run of each program, round by round.
+#[derive(Default)]
+struct Rounds {
+    one_worker: Vec<Timed>,
+    baseline: Vec<Timed>,
+    /// Empty on a machine with one core.
+    two_workers: Vec<Timed>,
 }
 
 /// Runs it and returns the section for the results.
@@ -39,9 +45,9 @@ pub(super) fn run() -> Result<String> {
     let folder = workspace::root().join("target/bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let job = Job { input: generate(&folder)?, folder };
-    let rates = job.measure()?;
-    let equal = job.verify(rates.two_workers.is_some())?;
-    let text = report(&job, &rates, &equal)?;
+    let rounds = job.measure()?;
+    let equal = job.verify(!rounds.two_workers.is_empty())?;
+    let text = report(&job, &rounds, &equal)?;
     println!("\n{text}");
     Ok(text)
 }
@@ -58,7 +64,7 @@ fn generate(folder: &Path) -> Result<PathBuf> {
     let numbers = [("--events", EVENTS), ("--streams", STREAMS), ("--seed", SEED)];
     let mut command = Command::new(workspace::built("tidemark"));
     command.arg("generate").args(numbers.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]));
-    run_command(command.arg("--out").arg(&unfinished))?;
+    run_command(command.args(CLEAN).arg("--out").arg(&unfinished))?;
     fs::rename(&unfinished, &path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
@@ -70,28 +76,28 @@ struct Job {
 }
 
 impl Job {
-    fn measure(&self) -> Result<Rates> {
+    fn measure(&self) -> Result<Rounds> {
         let has_two_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2);
-        let (mut one_worker, mut baseline, mut two_workers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rounds = Rounds::default();
         for round in 0..=ROUNDS {
-            let one = rate(&mut self.tidemark(1)?)?;
-            let plain = rate(&mut self.baseline())?;
-            let two = if has_two_cores { Some(rate(&mut self.tidemark(2)?)?) } else { None };
+            let one = timed::run(&mut self.tidemark(1)?)?;
+            let plain = timed::run(&mut self.baseline())?;
+            let two = if has_two_cores { Some(timed::run(&mut self.tidemark(2)?)?) } else { None };
             // The first round fills the page cache and the cache of compiled modules.
             if round == 0 {
                 continue;
             }
             println!(
-                "round {round}: one worker {one:.0}/s, baseline {plain:.0}/s, ratio {:.2}{}",
-                one / plain,
-                two.map_or_else(String::new, |two| format!("; two workers {two:.0}/s, {:.2} times", two / one)),
+                "round {round}: one worker {:.0}/s, baseline {:.0}/s{}",
+                rate(one),
+                rate(plain),
+                two.map_or_else(String::new, |two| format!(", two workers {:.0}/s", rate(two))),
             );
-            one_worker.push(one);
-            baseline.push(plain);
-            two_workers.extend(two);
+            rounds.one_worker.push(one);
+            rounds.baseline.push(plain);
+            rounds.two_workers.extend(two);
         }
-        let two_workers = has_two_cores.then(|| Figures::new(two_workers));
-        Ok(Rates { one_worker: Figures::new(one_worker), baseline: Figures::new(baseline), two_workers })
+        Ok(rounds)
     }
 
     fn data(&self, workers: usize) -> PathBuf {
@@ -151,49 +157,51 @@ const fn cores(workers: usize) -> &'static str {
     if workers == 1 { "0" } else { "0,1" }
 }
 
-/// Runs `command` and returns events a second of the whole process, from its start to its end.
-fn rate(command: &mut Command) -> Result<f64> {
-    let started = Instant::now();
-    let output = command.output().with_context(|| format!("cannot start `{}`", spell(command)))?;
-    let seconds = started.elapsed().as_secs_f64();
-    anyhow::ensure!(
-        output.status.success(),
-        "`{}` failed: {}\n{}",
-        spell(command),
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(f64::from(EVENTS) / seconds)
+fn rate(run: Timed) -> f64 {
+    f64::from(EVENTS) / run.seconds
 }
 
-fn report(job: &Job, rates: &Rates, equal: &str) -> Result<String> {
+fn figures(runs: &[Timed], figure: impl Fn(Timed) -> f64) -> Figures {
+    Figures::new(runs.iter().copied().map(figure).collect())
+}
+
+fn report(job: &Job, rounds: &Rounds, equal: &str) -> Result<String> {
     let bytes = fs::metadata(&job.input)?.len();
-    let ratio = rates.one_worker.over(&rates.baseline);
+    let one_worker = figures(&rounds.one_worker, rate);
+    let baseline = figures(&rounds.baseline, rate);
+    let ratio = one_worker.over(&baseline);
     let mut lines = vec![
-        line("one worker on one core", LEAST_RATE, &rates.one_worker, 0),
-        line("of the baseline on the same core", LEAST_RATIO, &ratio, 2),
+        line("one worker on one core, events/s", LEAST_RATE, &one_worker, 0),
+        line("ratio to the baseline on the same core", LEAST_RATIO, &ratio, 2),
     ];
-    if let Some(two_workers) = &rates.two_workers {
-        let speed_up = two_workers.over(&rates.one_worker);
-        lines.push(line("two workers on two cores, times one", LEAST_SPEED_UP, &speed_up, 2));
+    let mut others = vec![format!("baseline {}", range(&baseline, 0))];
+    if !rounds.two_workers.is_empty() {
+        let two_workers = figures(&rounds.two_workers, rate);
+        lines.push(line("two workers on two cores, times one", LEAST_SPEED_UP, &two_workers.over(&one_worker), 2));
+        others.push(format!("two workers {}", range(&two_workers, 0)));
     }
-    let baseline = range(&rates.baseline, 0);
-    let two_workers = rates.two_workers.as_ref().map_or_else(|| "not run".to_owned(), |rates| range(rates, 0));
+    let cpu = |run: Timed| run.cpu_seconds;
+    let (own_cpu, other_cpu) = (figures(&rounds.one_worker, cpu), figures(&rounds.baseline, cpu));
     let pairs: Vec<String> = ratio.values().iter().map(|ratio| format!("{ratio:.2}")).collect();
     Ok(format!(
         "jitter-coefficient and prompt-to-first-frame over {EVENTS} generated events ({STREAMS} streams, seed {SEED}, \
-         {} bytes each on average), from NDJSON to Parquet, RocksDB state, archive off. Events a second of the whole \
+         {} bytes each on average), from NDJSON to Parquet, RocksDB state, archive off. The time is that of the whole \
          process, from its start to its end; {ROUNDS} rounds after one to warm up, one worker, baseline and two \
          workers in turn, {} and {}.\n\
          Command: `cargo xtask bench job`; settings: `{CONFIG}`.\n\n\
          | | target | measured | |\n| --- | --- | --- | --- |\n{}\n\n\
-         Baseline {baseline} events/s; two workers {two_workers} events/s. Ratios to the baseline pair by pair: {}.\n\n\
-         Both gave the same {equal} (floats within 1e-12).\n",
+         In events/s: {}. Ratios to the baseline pair by pair: {}.\n\n\
+         Processor time, all threads: one worker {} s, baseline {} s, ratio {}.\n\n\
+         Both programs gave the same {equal} (floats within 1e-12).\n",
         bytes / u64::from(EVENTS),
         pinned::describe(cores(1)),
         pinned::describe(cores(2)),
         lines.join("\n"),
+        others.join(", "),
         pairs.join(", "),
+        range(&own_cpu, 2),
+        range(&other_cpu, 2),
+        range(&other_cpu.over(&own_cpu), 2),
     ))
 }
 

@@ -9,6 +9,7 @@ mod pinned;
 mod results;
 mod rows;
 mod state;
+mod timed;
 
 use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
