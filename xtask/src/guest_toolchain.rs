@@ -82,7 +82,7 @@ fn debian_source() -> Option<()> {
     (Path::new(DEBIAN_COMPILER).is_file() && library.is_file()).then_some(())
 }
 
-/// rustup's own LLD, else the system's, which links WebAssembly under its generic name when asked by flavour.
+/// rustup's own LLD, else the system's.
 fn wasm_linker() -> Option<PathBuf> {
     let bundled = sysroot().map(|sysroot| sysroot.join(format!("lib/rustlib/{}/bin/rust-lld", host())));
     let system = ["/usr/bin/rust-lld", "/usr/bin/wasm-ld"].map(PathBuf::from);
@@ -91,7 +91,7 @@ fn wasm_linker() -> Option<PathBuf> {
 
 /// The root of the toolchain that runs this chore.
 fn sysroot() -> Option<PathBuf> {
-    let output = Command::new("rustc").current_dir(workspace::root()).args(["--print", "sysroot"]).output().ok()?;
+    let output = workspace::rustc().args(["--print", "sysroot"]).output().ok()?;
     output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 

@@ -51,6 +51,10 @@ impl Grouping {
         if let Self::Join(join) = self { Some([join.terms.left, join.terms.right]) } else { None }
     }
 
+    pub(super) fn has_timers(&self) -> bool {
+        matches!(self, Self::Keyed(_))
+    }
+
     pub(super) fn late(&self) -> usize {
         match self {
             Self::Aligned(aligned) => aligned.late,

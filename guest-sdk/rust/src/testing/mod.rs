@@ -80,7 +80,9 @@ impl<M: Metric> MetricTestDriver<M> {
     #[must_use]
     pub fn new(metric: M) -> Self {
         let grouping = Grouping::new(M::FACTS.window);
-        Self { caller: Caller::new(metric), inputs: M::inputs(), grouping, watermark: i64::MIN, events: 0 }
+        let mut caller = Caller::new(metric);
+        caller.has_timers = grouping.has_timers();
+        Self { caller, inputs: M::inputs(), grouping, watermark: i64::MIN, events: 0 }
     }
 
     /// A driver of the metric with the settings in `json`.
@@ -101,6 +103,7 @@ impl<M: Metric> MetricTestDriver<M> {
         let is_join = |window: &Window| matches!(window, Window::Join(_));
         assert_eq!(is_join(&window), is_join(&M::FACTS.window), "a join stays a join");
         self.grouping = Grouping::new(window);
+        self.caller.has_timers = self.grouping.has_timers();
         self
     }
 
