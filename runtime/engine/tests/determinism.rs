@@ -4,14 +4,12 @@
 mod support;
 
 use serde_json::json;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use support::*;
+use tidemark_engine::Engine;
 use tidemark_engine::fail_point::{self, no_hook};
 use tidemark_engine::memory::MemoryEvent;
 use tidemark_engine::metric::{MetricSpec, Overrides};
-use tidemark_engine::{Engine, Step};
 
 /// Events of 40 keys over three partitions, out of order by up to `disorder` ms, some of them late, doubled or cursed.
 fn input(disorder: i64) -> Vec<Vec<MemoryEvent>> {
@@ -111,20 +109,6 @@ fn without_late_rows_they_do_not_depend_on_ticks_either() {
     }
 }
 
-/// Steps until the hook panics or the source ends; `true`: it died.
-fn run_until_death(world: &World, point: &'static str, nth: usize) -> bool {
-    let reached = Arc::new(AtomicUsize::new(0));
-    let hook = Arc::new(move |name: &'static str| {
-        let dies = name == point && reached.fetch_add(1, Ordering::SeqCst) + 1 == nth;
-        assert!(!dies, "killed at {point}");
-    });
-    let died = catch_unwind(AssertUnwindSafe(|| {
-        let mut engine = world.open(metrics(), hook, &Arc::default()).expect("opens");
-        while engine.step().expect("steps") != Step::Finished {}
-    }));
-    died.is_err()
-}
-
 #[test]
 fn a_crash_at_any_step_changes_nothing() {
     let expected = World::new(input(250)).run(metrics()).rows();
@@ -132,7 +116,7 @@ fn a_crash_at_any_step_changes_nothing() {
     for point in points {
         for nth in [1, 3, 11] {
             let world = World { workers: 2, ..World::new(input(250)) };
-            assert!(run_until_death(&world, point, nth), "{point} is reached {nth} times");
+            assert!(world.run_until_death(metrics(), point, nth), "{point} is reached {nth} times");
             assert!(world.run(metrics()).rows() == expected, "killed at {point} number {nth}");
         }
     }
@@ -144,7 +128,7 @@ fn dying_again_and_again_ends_well_too() {
     let world = World::new(input(250));
     let mut deaths = 0;
     for point in fail_point::ALL.iter().cycle().filter(|name| !name.contains("checkpoint")) {
-        if !run_until_death(&world, point, 2) {
+        if !world.run_until_death(metrics(), point, 2) {
             break;
         }
         deaths += 1;
@@ -159,9 +143,9 @@ fn a_lost_disk_is_made_good_from_an_old_image_and_the_tick_log() {
     let expected = World::new(input(250)).run(metrics()).rows();
     for (image_after, lost_after, point) in [(2, 9, fail_point::LOGGED), (1, 20, fail_point::FINALISED)] {
         let world = World::new(input(250));
-        assert!(run_until_death(&world, fail_point::FINALISED, image_after));
+        assert!(world.run_until_death(metrics(), fail_point::FINALISED, image_after));
         let image = world.state.image();
-        assert!(run_until_death(&world, point, lost_after));
+        assert!(world.run_until_death(metrics(), point, lost_after));
         let restored = World { state: image, restored: true, workers: 5, tick_records: 3, ..world };
         let engine: Engine = restored.open(metrics(), no_hook(), &Arc::default()).expect("opens");
         drop(engine);

@@ -1,11 +1,15 @@
 //! A job on in-memory ports: what the engine's tests have in common.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod faults;
 pub mod natives;
+pub mod oracle;
 pub mod script;
 
 use serde_json::{Value, json};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tidemark_dataflow::KeyGroups;
 use tidemark_engine::descriptor::{ColumnType, Descriptor, Filter, InputColumn, OutputColumn, Side, WindowSpec};
@@ -230,11 +234,43 @@ impl World {
         }
     }
 
+    /// Steps until the process dies at the fail point `point` when it is reached for the `nth` time; `false`: the
+    /// source ended before.
+    pub fn run_until_death(&self, metrics: Vec<MetricSpec>, point: &'static str, nth: usize) -> bool {
+        let hook = deadly_hook(point, nth);
+        dies(|| {
+            let mut engine = self.open(metrics, hook, &Arc::default()).expect("opens");
+            while engine.step().expect("steps") != Step::Finished {}
+        })
+    }
+
     /// Runs to the end and returns the sink.
     pub fn run(&self, metrics: Vec<MetricSpec>) -> MemorySink {
         let mut engine = self.open(metrics, no_hook(), &Arc::default()).expect("opens");
         while engine.step().expect("steps") != Step::Finished {}
         self.sink.clone()
+    }
+}
+
+struct Killed;
+
+/// Kills the process, as far as a test can, when `point` is reached for the `nth` time.
+pub fn deadly_hook(point: &'static str, nth: usize) -> Hook {
+    let reached = AtomicUsize::new(0);
+    Arc::new(move |name: &'static str| {
+        if name == point && reached.fetch_add(1, Ordering::SeqCst) + 1 == nth {
+            // Unlike a panic, this prints nothing: it is what is wanted.
+            resume_unwind(Box::new(Killed));
+        }
+    })
+}
+
+/// Whether `life` ends by a [`deadly_hook`].
+pub fn dies(life: impl FnOnce()) -> bool {
+    match catch_unwind(AssertUnwindSafe(life)) {
+        Ok(()) => false,
+        Err(death) if death.is::<Killed>() => true,
+        Err(panic) => resume_unwind(panic),
     }
 }
 
