@@ -26,6 +26,9 @@ const BLOCK: usize = 4_096;
 /// Runs of each contender.
 const ROUNDS: usize = 5;
 
+/// Reads all blocks and says how many records were events.
+type Contender = Box<dyn FnMut(&[RawBlock]) -> usize>;
+
 /// What the plan asks for, as a program without Tidemark would write it down.
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -69,7 +72,7 @@ fn main() {
     println!("{events} events, {} bytes each; made at {rate:.0} events/s", lines.len() as u64 / events);
     let blocks = blocks(Bytes::from(lines));
     let mut decoder = Decoder::new(&CleanseSettings::default(), plan()).expect("default settings are good");
-    let mut contenders: [(&str, f64, Box<dyn FnMut(&[RawBlock]) -> usize>); 3] = [
+    let mut contenders: [(&str, f64, Contender); 3] = [
         (
             "tidemark decoder",
             0.0,

@@ -116,7 +116,8 @@ impl Column {
             Values::Texts(ends, bytes) => {
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets(&present, ends, rows)));
                 let text = Buffer::from(bytes.as_slice());
-                (ends.clear(), bytes.clear());
+                ends.clear();
+                bytes.clear();
                 Arc::new(StringArray::new(offsets, text, nulls))
             }
         };
@@ -140,7 +141,7 @@ fn nulls(present: &[u32], rows: usize) -> Option<NullBuffer> {
 /// Each value at its row, zeros between. Empties `values`.
 fn spread<T: arrow_buffer::ArrowNativeType>(present: &[u32], values: &mut Vec<T>, rows: usize) -> ScalarBuffer<T> {
     if present.len() == rows {
-        return ScalarBuffer::from(values.drain(..).collect::<Vec<T>>());
+        return ScalarBuffer::from(std::mem::replace(values, Vec::with_capacity(rows)));
     }
     let mut all = vec![T::default(); rows];
     present.iter().zip(values.drain(..)).for_each(|(&row, value)| all[row as usize] = value);

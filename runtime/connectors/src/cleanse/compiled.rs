@@ -56,7 +56,7 @@ impl Compiled {
         for (index, slot) in plan.slots().iter().enumerate() {
             // Filled by enrichment, null until then.
             if slot.path.split('.').next() != Some("enrich") {
-                add("a metric's input", &slot.path, Target::Slot(index));
+                add("a metric's input", &slot.path, Target::Slot(index, slot.kind));
             }
         }
         settings.table.iter().for_each(|table| table.check(&mut others));

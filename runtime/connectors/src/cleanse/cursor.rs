@@ -173,47 +173,54 @@ impl<'a> Cursor<'a> {
     fn skip_container(&mut self) -> Result<(), Broken> {
         let mut nesting = Nesting::default();
         loop {
-            // A value starts here.
-            let ended = match self.peek() {
-                bracket @ (b'{' | b'[') => {
-                    if !nesting.enter(bracket == b'{') {
-                        return Err(self.broken("nested too deeply"));
-                    }
+            let ended = self.begin_value(&mut nesting)?;
+            if ended && self.end_values(&mut nesting)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Passes a value, or the opening bracket of one and, in an object, the first key. True if the value has ended.
+    #[inline(always)]
+    fn begin_value(&mut self, nesting: &mut Nesting) -> Result<bool, Broken> {
+        match self.peek() {
+            bracket @ (b'{' | b'[') => {
+                if !nesting.enter(bracket == b'{') {
+                    return Err(self.broken("nested too deeply"));
+                }
+                self.take();
+                // `{` and `[` are two below their closing brackets.
+                let empty = self.peek() == bracket + 2;
+                if !empty && bracket == b'{' {
+                    self.skip_key()?;
+                }
+                Ok(empty)
+            }
+            b'"' => self.skip_string().map(|()| true),
+            _ => self.scalar().map(|_| true),
+        }
+    }
+
+    /// Passes what stands behind a value: a comma and, in an object, the next key, or closing brackets. True if the
+    /// outermost was among them.
+    #[inline(always)]
+    fn end_values(&mut self, nesting: &mut Nesting) -> Result<bool, Broken> {
+        loop {
+            match (self.peek(), nesting.in_object()) {
+                (b',', object) => {
                     self.take();
-                    // `{` and `[` are two below their closing brackets.
-                    let empty = self.peek() == bracket + 2;
-                    if !empty && bracket == b'{' {
+                    if object {
                         self.skip_key()?;
                     }
-                    empty
+                    return Ok(false);
                 }
-                b'"' => {
-                    self.skip_string()?;
-                    true
-                }
-                _ => {
-                    self.scalar()?;
-                    true
-                }
-            };
-            // It has ended, and with it perhaps what it stands in.
-            while ended {
-                match (self.peek(), nesting.in_object()) {
-                    (b',', object) => {
-                        self.take();
-                        if object {
-                            self.skip_key()?;
-                        }
-                        break;
+                (b'}', true) | (b']', false) => {
+                    self.take();
+                    if nesting.leave() {
+                        return Ok(true);
                     }
-                    (b'}', true) | (b']', false) => {
-                        self.take();
-                        if nesting.leave() {
-                            return Ok(());
-                        }
-                    }
-                    _ => return Err(self.broken("a comma or a closing bracket was expected")),
                 }
+                _ => return Err(self.broken("a comma or a closing bracket was expected")),
             }
         }
     }

@@ -243,7 +243,7 @@ impl<'w> Event<'w> {
     fn hand_out(&mut self, node: &Node, value: Value<'_>, written: &[u8]) {
         for &target in &node.targets {
             match (target, value) {
-                (Target::Slot(slot), value) => self.fill(slot, value, written),
+                (Target::Slot(slot, kind), value) => self.fill(slot, kind, value, written),
                 (Target::Time(rank), value) => self.builder.moments[rank] = Moment::read(value),
                 (Target::Rule(index), value) => self.builder.evidence[index] = Evidence::of(value),
                 (Target::Id, Value::Text(text) | Value::Number(text)) => self.builder.id = event_id::fingerprint(text),
@@ -255,9 +255,9 @@ impl<'w> Event<'w> {
 
     /// The conversions that [`ColumnType`] promises.
     #[inline]
-    fn fill(&mut self, slot: usize, value: Value<'_>, written: &[u8]) {
+    fn fill(&mut self, slot: usize, kind: ColumnType, value: Value<'_>, written: &[u8]) {
         let (row, column) = (self.row, &mut self.columns[slot]);
-        match (self.compiled.slots()[slot].kind, value) {
+        match (kind, value) {
             (_, Value::Null) => {}
             (ColumnType::Boolean, Value::Boolean(value)) => column.push_boolean(row, value),
             (ColumnType::Integer, Value::Number(text) | Value::Text(text)) => {
@@ -284,7 +284,7 @@ impl<'w> Event<'w> {
         let compiled = self.compiled;
         for &target in &compiled.trie.get(index).targets {
             match target {
-                Target::Slot(slot) => self.columns[slot].clear(self.row),
+                Target::Slot(slot, _) => self.columns[slot].clear(self.row),
                 Target::Time(rank) => self.builder.moments[rank] = Moment::Absent,
                 Target::Rule(rule) => self.builder.evidence[rule] = Evidence::default(),
                 Target::Id => self.builder.id = 0,

@@ -58,7 +58,7 @@ fn digits(text: [u8; 8]) -> Option<u32> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
     let bytes = u64::from_be_bytes(text);
-    let lower = bytes | 0x20 * ONES;
+    let lower = bytes | (0x20 * ONES);
     // Bit 7 of each byte: whether a byte below 0x80 lies between two bounds.
     let between =
         |value: u64, low: u64, high: u64| (value + (0x80 - low) * ONES) & !(value + (0x7f - high) * ONES) & HIGH;

@@ -424,7 +424,8 @@ fn the_captured_scrape_keeps_every_orchestrator_apart() {
     // 53 orchestrators, one of them twice.
     assert_eq!((snapshots.len(), snapshots[0].ambiguous, snapshots[0].rows.len()), (1, 0, 52));
     // By the address alone, five keys mean more than one orchestrator.
-    (table.event_keys.truncate(1), table.row_keys.truncate(1));
+    table.event_keys.truncate(1);
+    table.row_keys.truncate(1);
     let snapshots = read_table_files(&[table]).expect("a good file");
     assert_eq!(snapshots[0].ambiguous, 5);
 }

@@ -1,6 +1,7 @@
 //! The paths that are read from events, as a tree: one walk over an event serves all of them.
 
 use super::settings::EnvelopeSettings;
+use tidemark_engine::descriptor::ColumnType;
 
 /// A path never has more segments: the walk recurses once a segment.
 pub(crate) const MAX_SEGMENTS: usize = 32;
@@ -14,8 +15,8 @@ pub(crate) enum Target {
     Type,
     /// A candidate for the event time, by rank.
     Time(usize),
-    /// A column of the batch.
-    Slot(usize),
+    /// A column of the batch, and as what it is read.
+    Slot(usize, ColumnType),
     /// A path that schema rules look at.
     Rule(usize),
 }

@@ -9,10 +9,14 @@ use crate::cleanse::{KEPT_OF_TOO_LONG, RawBlock, RawRecord};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::Read;
+use std::mem;
 use tidemark_engine::ids::{Offset, Partition};
 
 /// How much is read at once to begin with: little, for blocks may be small.
 const FIRST_READ: usize = 256 * 1024;
+
+/// Chunks that wait to be read into again.
+const SPENT: usize = 2;
 
 /// When a block is full, and a record too long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +53,8 @@ pub(crate) struct BlockCutter<R> {
     read_size: usize,
     /// What was read and is not in a block yet, from `draft.base` on.
     chunk: Bytes,
+    /// Earlier chunks: read into again when no block needs them any more, for fresh memory costs more than reading.
+    spent: VecDeque<Bytes>,
     draft: Draft,
 }
 
@@ -91,12 +97,18 @@ impl<R: Read> BlockCutter<R> {
             record_bytes: limits.record_bytes.min(RawBlock::MAX_BYTES / 4),
         };
         let draft = Draft { position, base_position: position, ..Draft::default() };
-        Self { input, live, ended: false, partition, limits, cuts, read_size: FIRST_READ, chunk: Bytes::new(), draft }
-    }
-
-    /// The input, for what only its owner knows about it.
-    pub(crate) fn input(&self) -> &R {
-        &self.input
+        Self {
+            input,
+            live,
+            ended: false,
+            partition,
+            limits,
+            cuts,
+            read_size: FIRST_READ,
+            chunk: Bytes::new(),
+            spent: VecDeque::new(),
+            draft,
+        }
     }
 
     /// Position of the first byte that was not read yet.
@@ -157,7 +169,7 @@ impl<R: Read> BlockCutter<R> {
         }
         let range = line as u32..(line + kept) as u32;
         draft.records.push(RawRecord { offset: Offset(offset), range, too_long: too_long.then_some(length) });
-        draft.dropped += std::mem::take(&mut draft.line_dropped);
+        draft.dropped += mem::take(&mut draft.line_dropped);
         draft.end = behind;
         let full = match self.cuts.front() {
             Some(&cut) => behind.1 == cut,
@@ -186,7 +198,7 @@ impl<R: Read> BlockCutter<R> {
         let buffer = self.chunk.slice(draft.base..draft.base + draft.end.0);
         // The next block will have about as many.
         let next = Vec::with_capacity(draft.records.len());
-        let records = std::mem::replace(&mut draft.records, next);
+        let records = mem::replace(&mut draft.records, next);
         draft.weight = 0;
         let (start, end) = (Offset(draft.position), Offset(draft.end.1));
         draft.position = draft.end.1;
@@ -233,12 +245,19 @@ impl<R: Read> BlockCutter<R> {
             // Large blocks: read so much that little is copied for each.
             self.read_size = (self.read_size * 2).min(self.limits.bytes.max(FIRST_READ));
         }
-        let mut chunk = Vec::with_capacity(unfinished.len() + self.read_size);
+        let size = unfinished.len() + self.read_size;
+        let reusable = self.spent.pop_front().and_then(|chunk| chunk.try_into_mut().ok());
+        let mut chunk: Vec<u8> = reusable.map_or_else(Vec::new, Vec::from);
+        chunk.clear();
+        chunk.reserve(size);
         chunk.extend_from_slice(unfinished);
         let read = self.input.by_ref().take(self.read_size as u64).read_to_end(&mut chunk)?;
         if read > 0 {
-            self.chunk = Bytes::from(chunk);
+            let spent = mem::replace(&mut self.chunk, Bytes::from(chunk));
             self.draft.base = 0;
+            if self.spent.len() < SPENT {
+                self.spent.push_back(spent);
+            }
         }
         Ok(read)
     }

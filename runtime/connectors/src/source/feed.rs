@@ -1,9 +1,10 @@
 //! One partition being read: opened when its first block is wanted, closed at its end.
 
 use super::cutter::{BlockCutter, BlockLimits, Cut};
-use super::input::Input;
+use super::input::{Input, Tail};
 use super::origin::Origin;
 use std::collections::VecDeque;
+use std::io::Read;
 use tidemark_engine::ids::Partition;
 use tidemark_engine::ports::{PortError, SourceStart};
 
@@ -25,7 +26,7 @@ pub(crate) struct Feed {
 
 enum Stage {
     Closed { position: u64, cuts: VecDeque<u64> },
-    Open(Box<BlockCutter<Input>>),
+    Open { cutter: Box<BlockCutter<Box<dyn Read + Send>>>, tail: Option<Tail> },
     Ended,
 }
 
@@ -49,15 +50,15 @@ impl Feed {
 
     fn try_next(&mut self, origin: &Origin) -> Result<Cut, PortError> {
         if let Stage::Closed { position, cuts } = &mut self.stage {
-            let input = origin.open(&self.name, *position)?;
+            let Input { reader, tail } = origin.open(&self.name, *position)?;
             let FeedRules { limits, live } = self.rules;
-            let cutter = BlockCutter::new(input, live, self.partition, *position, limits, std::mem::take(cuts));
-            self.stage = Stage::Open(Box::new(cutter));
+            let cutter = BlockCutter::new(reader, live, self.partition, *position, limits, std::mem::take(cuts));
+            self.stage = Stage::Open { cutter: Box::new(cutter), tail };
         }
-        let Stage::Open(cutter) = &mut self.stage else { return Ok(Cut::End) };
+        let Stage::Open { cutter, tail } = &mut self.stage else { return Ok(Cut::End) };
         let next = cutter.next().map_err(|error| error.stop(&self.name))?;
-        if matches!(next, Cut::Waiting) {
-            cutter.input().check_tail(cutter.read_position()).map_err(|error| error.stop(&self.name))?;
+        if let (Cut::Waiting, Some(tail)) = (&next, tail) {
+            tail.check(cutter.read_position()).map_err(|error| error.stop(&self.name))?;
         }
         Ok(next)
     }

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of one partition, from the position on that was asked for.
 pub(crate) struct Input {
-    reader: Box<dyn Read + Send>,
+    pub(crate) reader: Box<dyn Read + Send>,
     /// For a followed file.
-    tail: Option<Tail>,
+    pub(crate) tail: Option<Tail>,
 }
 
 /// A file that may grow.
-struct Tail {
+pub(crate) struct Tail {
     path: PathBuf,
     identity: Option<u64>,
 }
@@ -57,31 +57,22 @@ impl Input {
         }
         Ok(Self { reader, tail: None })
     }
+}
 
-    /// Checks, at the end of what there is, that a followed file is still the same and has only grown.
-    pub(crate) fn check_tail(&self, read_position: u64) -> Result<(), SourceError> {
-        let Some(tail) = &self.tail else { return Ok(()) };
-        let metadata = match std::fs::metadata(&tail.path) {
+impl Tail {
+    /// Checks, at the end of what there is, that the file is still the same and has only grown.
+    pub(crate) fn check(&self, read_position: u64) -> Result<(), SourceError> {
+        let metadata = match std::fs::metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SourceError::Replaced),
             found => Some(found?),
         };
-        if identity(&metadata) != tail.identity {
+        if identity(&metadata) != self.identity {
             return Err(SourceError::Replaced);
         }
         if metadata.is_some_and(|metadata| metadata.len() < read_position) {
             return Err(SourceError::Truncated { read: read_position });
         }
         Ok(())
-    }
-}
-
-impl Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buffer)
-    }
-
-    fn read_to_end(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        self.reader.read_to_end(buffer)
     }
 }
 

@@ -31,7 +31,7 @@ impl Random {
 
     /// A whole number from `low` to `high`, both inside.
     pub(crate) fn between(&mut self, low: i64, high: i64) -> i64 {
-        low + (u128::from(self.bits()) * (high - low + 1) as u128 >> 64) as i64
+        low + ((u128::from(self.bits()) * (high - low + 1) as u128) >> 64) as i64
     }
 
     /// About normal, with mean 0 and deviation 1: a sum of uniform numbers, which needs no function whose last bit

@@ -2,6 +2,7 @@
 
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
 fn generate(settings: GenerateSettings) -> (Vec<u8>, Truth) {
     let mut generator = Generator::new(settings).expect("good settings");
@@ -46,7 +47,7 @@ fn bytes_do_not_depend_on_how_they_are_taken() {
     let (bytes, _) = generate(settings.clone());
     let mut read = Vec::new();
     let generator = Generator::new(settings.clone()).expect("good settings");
-    std::io::Read::read_to_end(&mut generator.into_reader(), &mut read).expect("read");
+    generator.into_reader().read_to_end(&mut read).expect("read");
     assert!(read == bytes);
     assert!(Generator::new(settings).expect("good settings").collect::<Vec<_>>().concat() == bytes);
 }
