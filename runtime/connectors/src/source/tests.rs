@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::cleanse::KEPT_OF_TOO_LONG;
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
 use generate::{GenerateSettings, Generator};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -307,6 +310,46 @@ fn the_generator_is_a_source_that_resumes_where_it_was() {
     let positions = Positions::from([("generate".to_owned(), all[7].end)]);
     let rest = only(drain(source(0), SourceStart { positions, ..start(100, 1 << 20) }).expect("read"));
     assert_eq!(records(&rest), records(&all[8..]));
+}
+
+#[test]
+fn what_is_decoded_is_what_was_generated() {
+    let generator = GenerateSettings {
+        events: Some(30_000),
+        malformed_share: 0.02,
+        republished_share: 0.05,
+        duplicate_share: 0.01,
+        ..GenerateSettings::default()
+    };
+    let mut expected = Generator::new(generator.clone()).expect("good settings");
+    expected.write(&mut std::io::sink()).expect("written");
+    let truth = expected.truth().clone();
+    let mut plan = ExtractionPlan::default();
+    plan.slot("data.type", ColumnType::Text);
+    plan.slot("data.inference_status.fps", ColumnType::Float);
+    let from = SourceKind::Generate(GenerateSourceSettings { generator, paced_per_second: None });
+    let source = RecordSource::new(SourceSettings { from, read: ReadSettings::default() }, CleanseSettings::default());
+    let start = SourceStart { plan: Arc::new(plan), ..start(1_000, 1 << 22) };
+    let (mut types, mut dead, mut ids) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+    let (mut requests, mut frames, mut duplicates) = (0, 0, 0);
+    for block in only(drain(source, start).expect("read")) {
+        block.dead.iter().for_each(|letter| *dead.entry(letter.reason.name()).or_default() += 1);
+        let (kinds, fps) = (block.columns[0].as_string::<i32>(), block.columns[1].as_primitive::<Float64Type>());
+        for row in 0..block.rows() {
+            if !ids.insert(block.ids[row]) {
+                duplicates += 1;
+                continue;
+            }
+            *types.entry(block.types[usize::from(block.type_ids[row])].to_string()).or_default() += 1;
+            requests += u64::from(kinds.is_valid(row) && kinds.value(row) == "gateway_receive_stream_request");
+            frames += u64::from(fps.is_valid(row) && fps.value(row) > 0.0);
+        }
+    }
+    let generated: BTreeMap<String, u64> =
+        truth.events.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+    assert_eq!((types, &dead), (generated, &truth.malformed));
+    assert_eq!((requests, frames, duplicates), (truth.requests, truth.fps_samples, truth.duplicates));
+    assert!(truth.lines == 30_000 && truth.duplicates > 200 && dead.len() == 6);
 }
 
 #[test]
