@@ -32,7 +32,8 @@ fn pairs(out: &[Joined<i64>]) -> Vec<(i64, i64)> {
 
 #[test]
 fn bounds_select_the_documented_pairs_in_both_arrival_orders() {
-    let cases: [(i64, i64, &[(i64, i64)]); 6] = [
+    type Case = (i64, i64, &'static [(i64, i64)]);
+    let cases: [Case; 6] = [
         (-2, -1, &[(2, 1), (3, 1), (3, 2), (4, 2), (4, 3)]),
         (-1, 1, &[(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 2), (3, 3), (3, 4), (4, 3), (4, 4)]),
         (1, 2, &[(1, 2), (1, 3), (2, 3), (2, 4), (3, 4)]),

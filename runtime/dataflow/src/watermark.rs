@@ -64,7 +64,8 @@ impl Watermarks {
     /// An event, or the greatest time of several, was seen. Wakes an idle partition.
     pub fn observe(&mut self, partition: usize, event_time: EventTime) {
         let progress = &mut self.partitions[partition];
-        progress.max_seen = progress.max_seen.max(event_time);
+        // No event says that time is over: only the end of every partition does.
+        progress.max_seen = progress.max_seen.max(event_time.min(EventTime(i64::MAX - 1)));
         if progress.activity == Activity::Idle {
             progress.activity = Activity::Active;
         }
@@ -127,6 +128,15 @@ mod tests {
         watermarks.observe(1, EventTime(2_000));
         assert_eq!(watermarks.advance(), EventTime(1_989));
         watermarks.set_activity(1, Activity::Ended);
+        assert_eq!(watermarks.advance(), EventTime::MAX);
+    }
+
+    #[test]
+    fn no_event_is_the_end() {
+        let mut watermarks = of(0, 1);
+        watermarks.observe(0, EventTime::MAX);
+        assert_eq!(watermarks.advance(), EventTime(i64::MAX - 2));
+        watermarks.set_activity(0, Activity::Ended);
         assert_eq!(watermarks.advance(), EventTime::MAX);
     }
 
