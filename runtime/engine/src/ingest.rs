@@ -54,14 +54,24 @@ struct Lane {
     position: Offset,
     ended: bool,
     idle: bool,
-    last_block: Instant,
+    /// When it had nothing for the first time since its last block.
+    silent_since: Option<Instant>,
 }
 
 impl Lane {
     /// Of a partition that has just been met.
     fn new(name: &str) -> Self {
-        let (position, last_block) = (Offset(0), Instant::now());
-        Self { name: name.to_owned(), place: None, position, ended: false, idle: false, last_block }
+        let (name, position) = (name.to_owned(), Offset(0));
+        Self { name, place: None, position, ended: false, idle: false, silent_since: None }
+    }
+
+    /// It was asked and had nothing. Whether it has just become idle: only an answer counts, since a partition that
+    /// nobody asked, because others filled the ticks or the engine had to wait for a sink, may well have events.
+    fn falls_idle(&mut self, idle_after: Option<Duration>) -> bool {
+        let silence = self.silent_since.get_or_insert_with(Instant::now).elapsed();
+        let falls = !self.idle && idle_after.is_some_and(|limit| silence >= limit);
+        self.idle |= falls;
+        falls
     }
 }
 
@@ -180,7 +190,6 @@ impl Ingest {
                 break;
             }
         }
-        self.find_idle(&mut tick);
         let empty = tick.record == TickRecord::default();
         if empty && !self.source.bounded() && self.lanes.iter().all(|lane| lane.ended || lane.place.is_none()) {
             // No partition to wait for yet.
@@ -192,6 +201,7 @@ impl Ingest {
     /// Asks each partition for one block, in rotation, until `room` records are there. Returns how many came.
     fn round(&mut self, tick: &mut TickInput, room: usize, deadline: Instant) -> Result<usize, EngineError> {
         let (count, first) = (self.lanes.len(), self.next);
+        let idle_after = self.limits.idle_after.filter(|_| !self.source.bounded());
         let mut records = 0;
         for step in 0..count {
             let index = (first + step) % count;
@@ -207,7 +217,11 @@ impl Ingest {
                         break;
                     }
                 }
-                Next::Pending => {}
+                Next::Pending => {
+                    if lane.falls_idle(idle_after) {
+                        tick.record.idle.push(index as u32);
+                    }
+                }
                 Next::End => {
                     lane.ended = true;
                     tick.record.ended.push(index as u32);
@@ -219,7 +233,9 @@ impl Ingest {
 
     fn take(&mut self, tick: &mut TickInput, index: usize, mut batch: EventBatch) {
         let lane = &mut self.lanes[index];
-        (lane.position, lane.idle, lane.last_block) = (batch.end, false, Instant::now());
+        (lane.position, lane.idle, lane.silent_since) = (batch.end, false, None);
+        // Found idle and heard of in one tick: it is not idle.
+        tick.record.idle.retain(|idle| *idle != index as u32);
         batch.partition = Partition(index as u32);
         for letter in &mut batch.dead {
             if let Some((partition, _)) = &mut letter.position {
@@ -228,16 +244,6 @@ impl Ingest {
         }
         tick.record.blocks.push((index as u32, batch.end));
         tick.batches.push(batch);
-    }
-
-    fn find_idle(&mut self, tick: &mut TickInput) {
-        let Some(idle_after) = self.limits.idle_after.filter(|_| !self.source.bounded()) else { return };
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
-            if !lane.ended && !lane.idle && lane.last_block.elapsed() >= idle_after {
-                lane.idle = true;
-                tick.record.idle.push(index as u32);
-            }
-        }
     }
 
     /// Makes the tick that `record` tells of.

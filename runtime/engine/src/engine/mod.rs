@@ -235,6 +235,11 @@ impl Engine {
         self.ingest.bounded()
     }
 
+    /// Names of the source's partitions, those included that nothing was read of yet.
+    pub fn partitions(&self) -> impl Iterator<Item = &str> {
+        self.ingest.names()
+    }
+
     /// Whether the last step committed an epoch, so that nothing is open.
     #[must_use]
     pub fn at_epoch_boundary(&self) -> bool {
