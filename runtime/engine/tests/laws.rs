@@ -103,7 +103,9 @@ fn play(run: &Run, input: Vec<Vec<MemoryEvent>>, bound_ms: i64, lateness: i64) -
     for (point, nth) in &run.deaths {
         world.run_until_death(metrics(lateness), fail_point::ALL[*point], *nth);
     }
-    world.run(metrics(lateness))
+    let sink = world.run(metrics(lateness));
+    assert_eq!(world.state.size(), (0, 0), "windows and joins leave nothing behind");
+    sink
 }
 
 fn fired(sink: &MemorySink, name: &str) -> Vec<Fired> {

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use support::faults::{Faults, Faulty, Images, LiveSource, MemoryCheckpoints, Random};
-use support::natives::Gather;
+use support::natives::{Chain, Gather};
 use support::*;
 use tidemark_engine::descriptor::ColumnType;
 use tidemark_engine::fail_point::{self, Hook, no_hook};
@@ -102,7 +102,7 @@ fn draw_metric(random: &mut Random, number: u64, calm: bool) -> Drawn {
         types.push(kinds[2].clone());
     }
     let size = between(random, 10..150);
-    let (native, window): (Arc<dyn NativeMetric>, Value) = match random.below(6) {
+    let (native, window): (Arc<dyn NativeMetric>, Value) = match random.below(7) {
         0 => {
             (gather(), json!({ "kind": "tumbling", "size_ms": size, "offset_ms": between(random, 0..size) - size / 2 }))
         }
@@ -113,6 +113,10 @@ fn draw_metric(random: &mut Random, number: u64, calm: bool) -> Drawn {
             Arc::new(Counter),
             json!({ "kind": "key", "ttl_ms": if calm { 1 << 40 } else { between(random, 1..300) } }),
         ),
+        4 => {
+            let ttl = if calm { 1 << 40 } else { between(random, 1..200) };
+            (Arc::new(Chain { forgetful: !calm }), json!({ "kind": "key", "ttl_ms": ttl }))
+        }
         _ => {
             let lower = between(random, -60..60);
             let take = ["all", "first"][random.below(2) as usize];
@@ -181,7 +185,7 @@ impl Sim {
         parts.settings.checkpoint_every = self.plan.checkpoint_every;
         parts.settings.tick.interval = Duration::ZERO;
         parts.settings.tick.idle_after = None;
-        parts.settings.epoch_interval = Duration::from_secs(u64::from(seed % 2 == 0) * 3_600);
+        parts.settings.epoch_interval = Duration::from_secs(if seed.is_multiple_of(2) { 3_600 } else { 0 });
         parts.source = if self.plan.live {
             Box::new(Faulty { port: LiveSource::new(self.plan.input.clone(), seed), faults: faults(1) })
         } else {
@@ -194,6 +198,7 @@ impl Sim {
         parts.checkpoints = Some(Box::new(MemoryCheckpoints { state, images }));
         let mut engine = Engine::open(parts).expect("opens").with_retry_pause(Duration::ZERO);
         while engine.step().expect("steps") != Step::Finished {}
+        assert_eq!(self.world.state.size().1, 0, "no timer outlives the input");
     }
 
     /// Lives of drawn length, with drawn losses between them, and at last one that lasts.

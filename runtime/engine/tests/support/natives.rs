@@ -159,3 +159,39 @@ impl NativeMetric for CountV2 {
         }
     }
 }
+
+/// Sets a timer 30 ms after each row and, from some timers, another one; emits how many rows had come up to it. If it
+/// is `forgetful`, it drops its state now and then.
+pub struct Chain {
+    pub forgetful: bool,
+}
+
+impl NativeMetric for Chain {
+    fn inputs(&self) -> Vec<InputColumn> {
+        vec![input("value", "data.value", ColumnType::Integer)]
+    }
+
+    fn output(&self) -> Vec<OutputColumn> {
+        count_output()
+    }
+
+    fn update(&self, state: &mut Value, group: &GroupView) -> Result<Reply, String> {
+        if group.rows.iter().any(|(_, row)| row[0] == json!(666)) {
+            return Err("cursed".to_owned());
+        }
+        let mut times = state.as_array().cloned().unwrap_or_default();
+        times.extend(group.rows.iter().map(|(time, _)| json!(time)));
+        *state = Value::Array(times);
+        Ok(Reply { rows: Vec::new(), timers: group.rows.iter().map(|(time, _)| time + 30).collect() })
+    }
+
+    fn close(&self, state: &mut Value, group: &GroupView, reason: CloseReason) -> Result<Reply, String> {
+        let times = state.as_array().into_iter().flatten();
+        let count = times.filter(|time| time.as_i64() <= Some(group.time)).count();
+        if self.forgetful && group.time % 7 == 0 {
+            *state = Value::Null;
+        }
+        let again = reason == CloseReason::Timer && group.time % 3 != 0;
+        Ok(Reply { rows: vec![vec![json!(count)]], timers: again.then_some(group.time + 17).into_iter().collect() })
+    }
+}
