@@ -1,6 +1,5 @@
 //! What goes wrong while reading a source.
 
-use std::path::PathBuf;
 use tidemark_engine::ports::PortError;
 
 /// Why an input cannot be read on.
@@ -49,9 +48,4 @@ impl SourceError {
     pub(crate) fn stop(self, name: &str) -> PortError {
         PortError::Stop(format!("source `{name}`: {self}"))
     }
-}
-
-/// A path as messages name it.
-pub(crate) fn display(path: &std::path::Path) -> String {
-    PathBuf::from(path).display().to_string()
 }

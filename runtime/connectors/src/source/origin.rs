@@ -1,6 +1,6 @@
 //! Where records come from: files, standard input or the generator, behind one face.
 
-use super::error::{SourceError, display};
+use super::error::SourceError;
 use super::generate::Paced;
 use super::input::Input;
 use super::settings::SourceKind;
@@ -85,7 +85,7 @@ impl Origin {
 
     fn place(&self) -> String {
         match &self.kind {
-            SourceKind::File(file) => display(&file.path),
+            SourceKind::File(file) => file.path.display().to_string(),
             SourceKind::Stdin => "stdin".to_owned(),
             SourceKind::Generate(_) => "generate".to_owned(),
         }
