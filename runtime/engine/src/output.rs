@@ -27,7 +27,8 @@ pub struct Table {
 /// Columns that every metric row has, before those of the metric. Times are milliseconds in UTC.
 ///
 /// `row_id` is the same however often an epoch is re-run: 16 bytes as hexadecimal digits, XXH3-128 of metric, key,
-/// window, event time and the row's number within its group.
+/// window, event time, the row's number within its group and, for rows that `update` emits, the newest row that it saw.
+/// A window that fires again repeats its ids: the later row stands in place of the earlier one.
 #[must_use]
 pub fn common_fields() -> Vec<Field> {
     vec![

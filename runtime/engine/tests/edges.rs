@@ -151,6 +151,57 @@ fn too_many_windows_for_a_row_are_refused() {
     assert!(mistakes[0].contains("10,000 windows"), "{mistakes:?}");
 }
 
+/// Emits a row for each call.
+struct Eager;
+
+impl NativeMetric for Eager {
+    fn inputs(&self) -> Vec<InputColumn> {
+        Gather::values().inputs()
+    }
+
+    fn output(&self) -> Vec<OutputColumn> {
+        vec![output("rows", ColumnType::Integer)]
+    }
+
+    fn update(&self, _: &mut Value, group: &GroupView) -> Result<Reply, String> {
+        let rows = group.rows.iter().map(|_| vec![json!(1)]).collect();
+        Ok(Reply { rows, timers: Vec::new() })
+    }
+
+    fn close(&self, _: &mut Value, _: &GroupView, _: CloseReason) -> Result<Reply, String> {
+        Ok(Reply { rows: vec![vec![json!(0)]], timers: Vec::new() })
+    }
+}
+
+#[test]
+fn rows_of_updates_have_ids_of_their_own() {
+    for window in [
+        json!({ "kind": "tumbling", "size_ms": 100 }),
+        json!({ "kind": "session", "gap_ms": 100 }),
+        json!({ "kind": "key", "ttl_ms": 100 }),
+    ] {
+        let input = (0..20).map(|row| event("a", "k", 7, row)).collect();
+        let world = World { tick_records: 3, ..World::new(vec![input]) };
+        let rows = world.run(vec![metric("w", Arc::new(Eager), &["a"], window.clone())]).metric("w");
+        let ids: std::collections::BTreeSet<_> = rows.iter().map(|row| row["row_id"].to_string()).collect();
+        assert!(rows.len() >= 20 && ids.len() == rows.len(), "{window}: {} ids for {} rows", ids.len(), rows.len());
+    }
+}
+
+#[test]
+fn a_join_buffer_is_bounded() {
+    let input = (0..65_540).map(|row| event("left", "k", 1, row)).collect();
+    let join = json!({
+        "kind": "interval-join", "left": { "type": ["left"] }, "right": { "type": ["right"] },
+        "lower_ms": 0, "upper_ms": 10, "unmatched": "left",
+    });
+    let world = World { tick_records: 100_000, epoch_records: 100_000, ..World::new(vec![input]) };
+    let sink = world.run(vec![metric("j", Arc::new(Pairs), &[], join)]);
+    let refused = sink.dead_letters();
+    assert_eq!((sink.metric("j").len(), refused.len()), (65_536, 4));
+    assert_eq!(refused[0]["reason"], "state_limit");
+}
+
 /// Another allowed lateness from one run to the next leaves no window behind, and forgets none too early.
 #[test]
 fn the_allowed_lateness_may_change() {
@@ -339,7 +390,7 @@ fn a_snapshot_of_the_stream_wins_over_a_file_after_a_restart_too() {
     };
     let mut known = event("a", "k", 5, 0);
     known.event["data"]["uri"] = json!("u");
-    let lines = vec![Line::Snapshot(0, snapshot(0, "stream")), Line::Event(0, known.clone()), Line::Event(0, known)];
+    let lines = [Line::Snapshot(0, snapshot(0, "stream")), Line::Event(0, known.clone()), Line::Event(0, known)];
     let world = World::new(Vec::new());
     for from in [0, 2] {
         let native = Gather { path: "enrich.names.name".to_owned(), kind: ColumnType::Text };

@@ -48,7 +48,9 @@ fn update(run: &mut StageRun<'_>, grouped: &GroupedRows<'_>, keys: &[StateKey]) 
     let mut builder = GroupsBuilder::default();
     for (index, group) in grouped.groups.iter().enumerate() {
         let window = group.window;
-        builder.push(grouped.key(index), (window.start.0, window.end.0), window.last().0, 0);
+        let newest = *grouped.rows(index).last().expect("a group has a row");
+        let bounds = (window.start.0, window.end.0);
+        builder.push(grouped.key(index), bounds, window.last().0, input.identity(newest));
     }
     builder.groups.row_ends.clone_from(&grouped.row_ends);
     builder.groups.states = loaded.states;

@@ -91,6 +91,7 @@ impl StageRun<'_> {
             let mut states = VarBytes::default();
             indices.iter().for_each(|index| states.push(loaded.states.get(*index)));
             let folded = self.guest.migrate(&states, version)?;
+            self.check_states(&folded, indices.len())?;
             for failure in folded.failures {
                 let group = indices[failure.group as usize] as u32;
                 loaded.failures.push(GroupFailure { group, ..failure });
@@ -118,17 +119,15 @@ impl StageRun<'_> {
         }
         let telemetry = &self.input.stage.telemetry;
         let started = Instant::now();
-        let Folded { states, emitted, timers, failures } = match entry {
+        let folded = match entry {
             _ if self.input.quarantined => refused(&call.batch),
             Entry::Update => self.guest.update(&call.batch)?,
             Entry::Close(reason) => self.guest.close(&call.batch, reason)?,
         };
         telemetry.guest_ns.add(started.elapsed().as_nanos() as u64);
         telemetry.calls.add(1);
-        if states.len() != count {
-            let detail = format!("{} states for {count} groups", states.len());
-            return Err(PortError::Stop(format!("metric {}: {detail}", self.input.stage.spec.name)).into());
-        }
+        self.check_states(&folded, count)?;
+        let Folded { states, emitted, timers, failures } = folded;
         // Of two reasons the first counts: that there was no state to call with.
         let mut failures: Vec<GroupFailure> = call.barred.iter().cloned().chain(failures).collect();
         failures.sort_by_key(|failure| failure.group);
@@ -141,6 +140,15 @@ impl StageRun<'_> {
         let timers = timers.into_iter().filter(|(group, _)| ok[*group as usize]).collect();
         self.output.emission.add(&call.batch.groups, &call.identities, &ok, emitted);
         Ok(Outcome { states, ok, timers })
+    }
+
+    /// A guest port owes one state for each that it was given; anything else is its mistake, not the module's.
+    pub(crate) fn check_states(&self, folded: &Folded, count: usize) -> Result<(), PortError> {
+        let (name, found) = (&self.input.stage.spec.name, folded.states.len());
+        if found == count {
+            return Ok(());
+        }
+        Err(PortError::Stop(format!("metric {name}: {found} states for {count} groups")))
     }
 
     /// Makes a dead letter of a poison group: its rows, its state, the module and the reason.

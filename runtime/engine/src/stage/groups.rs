@@ -7,6 +7,7 @@ use arrow_array::cast::AsArray;
 use hashbrown::HashTable;
 use tidemark_dataflow::join::RowOrder;
 use tidemark_dataflow::{EventTime, KeyGroup, Window};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// One (key, window) that has rows in this tick.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +129,12 @@ impl StageInput<'_> {
             partition: batch.partition.0,
             offset: batch.offsets[at.row as usize].0,
         }
+    }
+
+    /// What tells rows emitted by an update from those of another one of the same group: the newest row that it saw.
+    pub(crate) fn identity(&self, newest: RowRef) -> u64 {
+        let order = self.order(newest);
+        xxh3_64(&[u64::from(order.partition).to_le_bytes(), order.offset.to_le_bytes()].concat())
     }
 
     /// A row's event time.

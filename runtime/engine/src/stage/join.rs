@@ -21,10 +21,15 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Most rows that wait for a partner under one key. More are put aside: one hot key must not fill the memory.
 const MAX_WAITING: usize = 65_536;
 
+/// Most bytes of them.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
 /// A key's buffer and the timer that stands for it.
 struct Buffered {
     group: KeyGroup,
     buffer: JoinBuffer<Bytes>,
+    /// Of the rows in the buffer.
+    bytes: usize,
     timer: Option<EventTime>,
 }
 
@@ -49,12 +54,15 @@ pub(crate) fn fold(run: &mut StageRun<'_>, left: &[RoutedRow], right: &[RoutedRo
     let mut results = Results::default();
     for ((order, side, row), key) in rows.iter().zip(&keys) {
         let buffered = buffers.get_mut(key).expect("loaded above");
-        if buffered.buffer.len() >= MAX_WAITING {
-            run.kill(row.at, Reason::StateLimit, format!("more than {MAX_WAITING} rows wait under this key"));
-            continue;
-        }
         let mut payload = Vec::new();
         row_codec::encode(&input, &columns[*side as usize], row.at, &mut payload);
+        let (count, bytes) = (buffered.buffer.len(), buffered.bytes + payload.len());
+        if count >= MAX_WAITING || bytes > MAX_WAITING_BYTES {
+            let limits = format!("at most {MAX_WAITING} rows and {MAX_WAITING_BYTES} bytes wait under one key");
+            run.kill(row.at, Reason::StateLimit, format!("{limits}; with this row it were {} and {bytes}", count + 1));
+            continue;
+        }
+        buffered.bytes = bytes;
         buffered.buffer.insert(&join, *side, *order, payload.into(), &mut joined);
         results.take(key, &mut joined);
     }
@@ -105,14 +113,15 @@ fn load(run: &mut StageRun<'_>, keys: &[StateKey]) -> Result<BTreeMap<StateKey, 
             Some(value) => decode(value)?,
             None => (None, JoinBuffer::default()),
         };
-        buffers.insert(key.clone(), Buffered { group, buffer, timer });
+        let bytes = buffer.left.iter().chain(&buffer.right).map(|row| row.payload.len()).sum();
+        buffers.insert(key.clone(), Buffered { group, buffer, bytes, timer });
     }
     Ok(buffers)
 }
 
 fn store(run: &mut StageRun<'_>, join: &IntervalJoin, buffers: BTreeMap<StateKey, Buffered>) {
     let mut value = Vec::new();
-    for (key, Buffered { group, buffer, timer }) in buffers {
+    for (key, Buffered { group, buffer, timer, .. }) in buffers {
         let next = buffer.next_due(join);
         if next != timer {
             if let Some(timer) = timer {

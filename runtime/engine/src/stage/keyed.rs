@@ -4,7 +4,7 @@
 use super::call::{Call, Entry, GroupsBuilder, Loaded, Outcome};
 use super::groups::Grouper;
 use super::route::RoutedRow;
-use super::{DUE_BATCH, Due, StageRun, TimerKind};
+use super::{Due, StageRun, TimerKind};
 use crate::dead_letter::{DeadLetter, GroupContext, Reason};
 use crate::error::EngineError;
 use crate::guest::{CloseReason, GroupFailure, GuestBatch, VarBytes};
@@ -13,7 +13,6 @@ use crate::state_key::{self, Kind};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use tidemark_dataflow::{EventTime, KeyGroup, Window};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The window of a key that has none.
 const ALWAYS: Window = Window { start: EventTime::MIN, end: EventTime::MAX };
@@ -35,9 +34,8 @@ pub(crate) fn fold(run: &mut StageRun<'_>, rows: &[RoutedRow], ttl_ms: Option<i6
     let mut builder = GroupsBuilder::default();
     for index in 0..keys.len() {
         let last = *grouped.rows(index).last().expect("a group has a row");
-        let order = input.order(last);
-        let identity = xxh3_64(&[u64::from(order.partition).to_le_bytes(), order.offset.to_le_bytes()].concat());
-        builder.push(grouped.key(index), (ALWAYS.start.0, ALWAYS.end.0), order.time.0, identity);
+        let window = (ALWAYS.start.0, ALWAYS.end.0);
+        builder.push(grouped.key(index), window, input.time(last).0, input.identity(last));
     }
     builder.groups.row_ends.clone_from(&grouped.row_ends);
     builder.groups.states = loaded.states;
@@ -119,15 +117,15 @@ struct Queue {
 }
 
 /// Calls for timers that are due. One key's timers are called one after the other in the order of their times, each
-/// with the state that the one before left; one that such a call sets takes its place among them.
+/// with the state that the one before left; one that such a call sets takes its place among them. From `more_from` on
+/// there may be timers that are due but were not taken yet.
 pub(crate) fn close(
     run: &mut StageRun<'_>,
     due: Vec<Due>,
+    more_from: Option<EventTime>,
     ttl_ms: Option<i64>,
     chains: &mut Chains,
 ) -> Result<(), EngineError> {
-    // Behind a full batch there may be more: a timer set now may only overtake what has been taken.
-    let taken = due.last().filter(|_| due.len() == DUE_BATCH).map(|last| last.time);
     let until = run.input.next_watermark;
     let mut queues: BTreeMap<StateKey, Queue> = BTreeMap::new();
     let add = |queues: &mut BTreeMap<StateKey, Queue>, due: Due| {
@@ -155,7 +153,7 @@ pub(crate) fn close(
             if set.kind == TimerKind::User && !admit(run, &set, chains) {
                 continue;
             }
-            if taken.is_none_or(|taken| set.time < taken) {
+            if more_from.is_none_or(|more_from| set.time < more_from) {
                 add(&mut queues, set);
             } else {
                 run.set_timer(set.group, set.kind, set.time, &set.state_key);

@@ -218,29 +218,40 @@ impl StageRun<'_> {
     fn close_due(&mut self) -> Result<(), EngineError> {
         let mut chains = keyed::Chains::default();
         loop {
-            let due = self.due()?;
-            if due.is_empty() {
-                chains.finish(self);
-                return Ok(());
-            }
+            let timers = self.due()?;
+            let Some((_, last)) = timers.last() else { break };
+            // Behind a full batch there may be more, from this moment on.
+            let more_from = (timers.len() == DUE_BATCH).then_some(last.time);
+            let due = self.parse(timers);
             match &self.input.stage.spec.window {
                 WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => drop(aligned::close(self, due)?),
                 WindowSpec::Session { .. } => session::close(self, due)?,
-                WindowSpec::Key { ttl_ms } => keyed::close(self, due, *ttl_ms, &mut chains)?,
+                WindowSpec::Key { ttl_ms } => keyed::close(self, due, more_from, *ttl_ms, &mut chains)?,
                 WindowSpec::IntervalJoin { .. } => join::close(self, due)?,
             }
         }
+        chains.finish(self);
+        Ok(())
     }
 
     /// Timers that the new watermark has reached, earliest first.
-    fn due(&mut self) -> Result<Vec<Due>, EngineError> {
+    fn due(&mut self) -> Result<Vec<(KeyGroup, Timer)>, EngineError> {
         let (stage, until) = (self.input.stage.id, self.input.next_watermark);
-        let due = retry(self.input.retry_pause, || self.shard.due(stage, until, DUE_BATCH))?;
+        retry(self.input.retry_pause, || self.shard.due(stage, until, DUE_BATCH))
+    }
+
+    /// What timers are about. Those that another kind of window left, which the metric had before, are dropped.
+    fn parse(&self, timers: Vec<(KeyGroup, Timer)>) -> Vec<Due> {
+        let kinds: &[TimerKind] = match &self.input.stage.spec.window {
+            WindowSpec::Key { .. } => &[TimerKind::User, TimerKind::Expiry],
+            WindowSpec::IntervalJoin { .. } => &[TimerKind::Join],
+            _ => &[TimerKind::Fire, TimerKind::Cleanup],
+        };
         let parse = |(group, timer): (KeyGroup, Timer)| {
             let (state_key, kind) = TimerKind::parse(&timer.key)?;
-            Some(Due { group, time: timer.time, state_key: state_key.into(), kind })
+            kinds.contains(&kind).then(|| Due { group, time: timer.time, state_key: state_key.into(), kind })
         };
-        Ok(due.into_iter().filter_map(parse).collect())
+        timers.into_iter().filter_map(parse).collect()
     }
 
     /// Brings values into memory, before they are read one by one.

@@ -45,7 +45,9 @@ pub(crate) fn fold(run: &mut StageRun<'_>, rows: &[RoutedRow], gap_ms: i64) -> R
     let mut all_rows = Vec::with_capacity(rows.len());
     for touched in &touched {
         let window = touched.session;
-        builder.push(&keys[touched.key].key, (window.start.0, window.end.0), window.last().0, 0);
+        let newest = *touched.rows.last().expect("a touched session has a row");
+        let bounds = (window.start.0, window.end.0);
+        builder.push(&keys[touched.key].key, bounds, window.last().0, input.identity(newest));
         all_rows.extend_from_slice(&touched.rows);
         builder.groups.row_ends.push(all_rows.len() as u32);
     }
@@ -147,6 +149,7 @@ fn merged_states(
             right.push(&pending[*index].pop_front().unwrap_or_default());
         }
         let folded = run.guest.merge(&left, &right)?;
+        run.check_states(&folded, round.len())?;
         for (place, index) in round.iter().enumerate() {
             merged[*index] = folded.states.get(place).to_vec();
         }
