@@ -53,6 +53,7 @@ impl Job {
             }
             for metric in ready {
                 let ids = (stage_id(progress, &metric.name)?, module_id(progress, &metric)?);
+                check_join_columns(progress, &metric)?;
                 let telemetry = telemetry.stage(&metric.name);
                 let upstream = upstream_of(&metric);
                 let mut stage = Stage::compile(stages.len(), ids, metric, plan, telemetry);
@@ -98,6 +99,24 @@ fn upstream_of(metric: &MetricSpec) -> BTreeSet<String> {
     };
     let types = own.chain(sides.into_iter().flatten().flatten());
     types.filter_map(|name| name.strip_prefix(METRIC_TYPE)).map(str::to_owned).collect()
+}
+
+/// Rows that wait for a partner hold the values of the join's columns, one behind the other.
+fn check_join_columns(progress: &mut Progress, metric: &MetricSpec) -> Result<(), EngineError> {
+    if metric.interval_join().is_none() {
+        return Ok(());
+    }
+    let columns: Vec<_> = metric.inputs.iter().map(|input| (&input.path, input.kind, input.side)).collect();
+    let columns = serde_json::json!(columns).to_string();
+    let known = progress.joins.entry(metric.name.clone()).or_insert_with(|| columns.clone());
+    if *known == columns {
+        return Ok(());
+    }
+    Err(EngineError::Job(format!(
+        "metric {}: rows that wait for a partner were kept with other input columns than it reads now; deploy it under \
+         another name, or with the columns that it had",
+        metric.name
+    )))
 }
 
 fn stage_id(progress: &mut Progress, name: &str) -> Result<StageId, EngineError> {

@@ -30,6 +30,9 @@ pub struct Progress {
     pub stages: BTreeMap<String, StageId>,
     /// Digests of the modules that were ever part of it, in the order in which states refer to them.
     pub modules: Vec<String>,
+    /// Input columns of each join, as JSON: what its waiting rows are encoded by.
+    #[serde(default)]
+    pub joins: BTreeMap<String, String>,
     /// Poison groups held against each metric's budget, with the digest they were made by.
     pub poison: BTreeMap<String, (String, u32)>,
     /// Whether the source has ended and everything was emitted.
@@ -63,6 +66,7 @@ impl Progress {
             next_partition: 0,
             stages: BTreeMap::new(),
             modules: Vec::new(),
+            joins: BTreeMap::new(),
             poison: BTreeMap::new(),
             finished: false,
         }

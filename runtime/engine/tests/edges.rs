@@ -188,6 +188,44 @@ fn rows_of_updates_have_ids_of_their_own() {
     }
 }
 
+/// Pairs with another column on the left.
+struct OtherPairs;
+
+impl NativeMetric for OtherPairs {
+    fn inputs(&self) -> Vec<InputColumn> {
+        let mut inputs = Pairs.inputs();
+        inputs[0].path = "data.other".to_owned();
+        inputs
+    }
+
+    fn output(&self) -> Vec<OutputColumn> {
+        Pairs.output()
+    }
+
+    fn update(&self, state: &mut Value, group: &GroupView) -> Result<Reply, String> {
+        Pairs.update(state, group)
+    }
+
+    fn close(&self, state: &mut Value, group: &GroupView, reason: CloseReason) -> Result<Reply, String> {
+        Pairs.close(state, group, reason)
+    }
+}
+
+/// Rows that wait in state would be read as what they are not.
+#[test]
+fn a_join_may_not_change_its_columns() {
+    let join = json!({
+        "kind": "interval-join", "left": { "type": ["left"] }, "right": { "type": ["right"] },
+        "lower_ms": 0, "upper_ms": 10,
+    });
+    let spec = |native: Arc<dyn NativeMetric>| vec![metric("j", native, &[], join.clone())];
+    let world = World { tick_records: 1, epoch_records: 1, ..World::new(vec![vec![event("left", "k", 1, 1); 9]]) };
+    assert!(world.run_until_death(spec(Arc::new(Pairs)), fail_point::FINALISED, 2));
+    let error = world.open(spec(Arc::new(OtherPairs)), no_hook(), &Arc::default()).err().expect("refused").to_string();
+    assert!(error.contains("metric j") && error.contains("another name"), "{error}");
+    world.run(spec(Arc::new(Pairs)));
+}
+
 #[test]
 fn a_join_buffer_is_bounded() {
     let input = (0..65_540).map(|row| event("left", "k", 1, row)).collect();
