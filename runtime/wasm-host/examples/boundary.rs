@@ -2,8 +2,9 @@
 //!
 //! `cargo xtask metrics && cargo run --release -p tidemark-wasm-host --example boundary [MODULE.wasm ...]`
 //!
-//! Shapes are groups × rows of each group; one call carries them all. Times are the medians of alternating rounds, in
-//! nanoseconds a row. Further modules are measured with made-up values for the columns they declare.
+//! Shapes are groups × rows of each group; one call carries them all. Times are the medians of short alternating rounds,
+//! in nanoseconds a row: `plain` is the sandbox without canonical NaNs. Further modules are measured with made-up values
+//! for the columns they declare.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
@@ -20,41 +21,45 @@ use tidemark_wasm_host::{Host, HostSettings, Limits};
 
 const SHAPES: [(usize, usize); 8] =
     [(1, 1), (16, 1), (256, 1), (4_096, 1), (16, 16), (256, 16), (4_096, 16), (16, 1_024)];
-const ROUNDS: usize = 21;
-const ROUND: Duration = Duration::from_millis(10);
+const ROUNDS: usize = 301;
+/// Short enough that most rounds are not interrupted on a busy machine.
+const ROUND: Duration = Duration::from_micros(500);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/metrics");
+    let evil = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/metrics/evil.wasm");
+    let honest = r#"{ "attack": "none" }"#;
     let host = Host::new(HostSettings::default())?;
-    let mut welford = instance(&host, &folder.join("evil.wasm"), r#"{ "attack": "none" }"#)?.1;
-    println!("{:>14} {:>12} {:>12} {:>8}", "groups × rows", "native", "sandbox", "ratio");
-    let value = InputColumn { name: "value".into(), path: String::new(), kind: ColumnType::Float, side: None };
+    let plain = Host::new(HostSettings { canonical_nans: false, ..HostSettings::default() })?;
+    let (inputs, mut sandbox) = instance(&host, &evil, honest)?;
+    let (_, mut plain) = instance(&plain, &evil, honest)?;
+    println!("{:>14} {:>9} {:>9} {:>6} {:>9} {:>6}", "groups × rows", "native", "sandbox", "ratio", "plain", "ratio");
     for (groups, rows) in SHAPES {
-        let batch = batch(&[value.clone()], groups, rows);
-        let fold = |guest: &mut dyn Guest, batch: &GuestBatch| guest.update(batch).map(drop).map_err(|e| e.to_string());
-        let (mut native, mut sandboxed) = (Vec::new(), Vec::new());
+        let batch = batch(&inputs, groups, rows);
+        let mut times: [Vec<f64>; 3] = Default::default();
         for _ in 0..ROUNDS {
-            native.push(round(groups * rows, || Ok(drop(black_box(native_update(black_box(&batch))))))?);
-            sandboxed.push(round(groups * rows, || fold(&mut *welford, black_box(&batch)))?);
+            times[0].push(round(&batch, |batch| Ok(drop(black_box(native_update(batch)))))?);
+            times[1].push(round(&batch, |batch| update(&mut *sandbox, batch))?);
+            times[2].push(round(&batch, |batch| update(&mut *plain, batch))?);
         }
-        let (native, sandboxed) = (median(native), median(sandboxed));
-        println!("{:>14} {native:>12.2} {sandboxed:>12.2} {:>8.2}", format!("{groups} × {rows}"), sandboxed / native);
+        let [native, sandbox, plain] = times.map(median);
+        let (shape, ratios) = (format!("{groups} × {rows}"), [sandbox / native, plain / native]);
+        println!("{shape:>14} {native:>9.2} {sandbox:>9.2} {:>6.2} {plain:>9.2} {:>6.2}", ratios[0], ratios[1]);
     }
     for path in std::env::args().skip(1).map(PathBuf::from) {
         let (inputs, mut guest) = instance(&host, &path, "{}")?;
         println!("\n{}", path.display());
         for (groups, rows) in SHAPES {
             let batch = batch(&inputs, groups, rows);
-            let mut times = Vec::new();
-            for _ in 0..ROUNDS {
-                times.push(round(groups * rows, || {
-                    guest.update(black_box(&batch)).map(drop).map_err(|e| e.to_string())
-                })?);
-            }
-            println!("{:>14} {:>12} {:>12.2}", format!("{groups} × {rows}"), "", median(times));
+            let times: Result<Vec<f64>, String> =
+                (0..ROUNDS).map(|_| round(&batch, |batch| update(&mut *guest, batch))).collect();
+            println!("{:>14} {:>9} {:>9.2}", format!("{groups} × {rows}"), "", median(times?));
         }
     }
     Ok(())
+}
+
+fn update(guest: &mut dyn Guest, batch: &GuestBatch) -> Result<(), String> {
+    guest.update(batch).map(drop).map_err(|error| error.to_string())
 }
 
 type Instance = (Vec<InputColumn>, Box<dyn Guest>);
@@ -67,17 +72,19 @@ fn instance(host: &Host, path: &Path, config: &str) -> Result<Instance, Box<dyn 
 }
 
 /// Nanoseconds a row, of one round.
-fn round(rows: usize, mut work: impl FnMut() -> Result<(), String>) -> Result<f64, String> {
+fn round(batch: &GuestBatch, mut work: impl FnMut(&GuestBatch) -> Result<(), String>) -> Result<f64, String> {
+    let rows = batch.event_times.len();
+    // Asking for the time must not count where a call is short.
+    let repeats = (4_096 / rows).clamp(1, 16);
     let started = Instant::now();
-    let mut calls = 0_u32;
+    let mut calls = 0;
     while started.elapsed() < ROUND {
-        // Asking for the time must not count where a call is short.
-        for _ in 0..16 {
-            work()?;
+        for _ in 0..repeats {
+            work(black_box(batch))?;
         }
-        calls += 16;
+        calls += repeats;
     }
-    Ok(started.elapsed().as_nanos() as f64 / f64::from(calls) / rows as f64)
+    Ok(started.elapsed().as_nanos() as f64 / calls as f64 / rows as f64)
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

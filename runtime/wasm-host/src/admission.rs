@@ -72,5 +72,6 @@ pub(crate) fn check_imports(component: &Component) -> Result<(), LoadError> {
             _ => imports.push(name.to_owned()),
         }
     }
+    imports.sort();
     if imports.is_empty() { Ok(()) } else { Err(LoadError::Imports(imports)) }
 }

@@ -1,10 +1,13 @@
 //! What a module may use: settings with defaults, and the error that a limit raises.
 
+use crate::engine::{TICK_MS, ticks};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
 const MIB: usize = 1 << 20;
+/// More Wasm instructions than any machine executes in a millisecond: five in a nanosecond.
+const FUEL_PER_MS: u64 = 5_000_000;
 
 /// Limits of one module. Those of a group are judged on the group alone, so results do not depend on how groups were
 /// split into calls.
@@ -18,8 +21,9 @@ pub struct Limits {
     pub call_time_ms: u64,
     /// Wall-clock time of instantiation together with `configure`, and of `describe`.
     pub start_time_ms: u64,
-    /// Fuel (about one unit per Wasm instruction) that a single group may use before it counts as endless. The verdict
-    /// is the same on every machine as long as none executes this much within `call_time_ms`.
+    /// Fuel (about one unit per Wasm instruction) that a single group may use before it counts as endless. At least what
+    /// any machine can burn within `call_time_ms`: so no machine lets a group pass by the clock that another one, which
+    /// is slower, condemns by fuel.
     pub verdict_fuel: u64,
     /// Groups of one call that may use up their fuel; one more, and the module as a whole counts as broken.
     pub verdicts: u32,
@@ -41,8 +45,7 @@ impl Default for Limits {
             memory_bytes: 128 * MIB,
             call_time_ms: 250,
             start_time_ms: 5_000,
-            // 250 ms at five instructions a nanosecond, more than any machine reaches.
-            verdict_fuel: 1_250_000_000,
+            verdict_fuel: least_fuel(250),
             verdicts: 64,
             output_bytes: 64 * MIB,
             output_rows: 65_536,
@@ -71,13 +74,18 @@ impl Limits {
         within("memory_bytes", self.memory_bytes as u64, 65_536, host.memory_bytes as u64);
         within("call_time_ms", self.call_time_ms, 1, 600_000);
         within("start_time_ms", self.start_time_ms, 1, 600_000);
-        within("verdict_fuel", self.verdict_fuel, 1, u64::MAX / 2);
+        within("verdict_fuel", self.verdict_fuel, least_fuel(self.call_time_ms), u64::MAX / 2);
         within("output_bytes", self.output_bytes as u64, 1_024, 1 << 30);
         within("output_rows", self.output_rows.into(), 0, 1 << 30);
         within("state_bytes", self.state_bytes as u64, 0, self.output_bytes as u64);
         within("message_bytes", self.message_bytes as u64, 16, 65_536);
         mistakes
     }
+}
+
+/// What no machine burns before a call of `call_time_ms` is interrupted.
+const fn least_fuel(call_time_ms: u64) -> u64 {
+    ticks(call_time_ms).saturating_mul(TICK_MS).saturating_mul(FUEL_PER_MS)
 }
 
 /// Settings of the sandbox as a whole: what all modules share.
@@ -90,6 +98,10 @@ pub struct HostSettings {
     pub describe_bytes: usize,
     /// Native stack of a call. The calling thread must have this much and some 256 KiB more.
     pub stack_bytes: usize,
+    /// Whether every operation that gives a NaN gives the same one, on every kind of CPU. It costs some 6 cycles for
+    /// each operation on floats. Without it, modules that look at the bits of a NaN, or keep them in their state, may
+    /// see other bits on another kind of CPU; emitted NaNs are made one in any case.
+    pub canonical_nans: bool,
     /// The most that any module's `memory_bytes` may be.
     pub memory_bytes: usize,
     /// Instances at a time: modules × workers, and a few more while modules are loaded or exchanged. Each reserves
@@ -107,6 +119,7 @@ impl Default for HostSettings {
             module_bytes: 64 * MIB,
             describe_bytes: 256 << 10,
             stack_bytes: 512 << 10,
+            canonical_nans: true,
             memory_bytes: 1 << 30,
             instances: 256,
             cache: None,

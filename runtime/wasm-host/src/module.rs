@@ -112,7 +112,9 @@ fn describe(program: &Program, settings: &HostSettings) -> Result<String, LoadEr
     };
     let mut used = start()?;
     let first = ask(&mut used)?;
-    if first != ask(&mut used)? || first != ask(&mut start()?)? {
+    let second = ask(&mut used)?;
+    drop(used);
+    if first != second || first != ask(&mut start()?)? {
         return Err(LoadError::FickleDescription);
     }
     Ok(first)

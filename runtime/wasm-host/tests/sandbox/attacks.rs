@@ -1,18 +1,18 @@
 //! Each attack of the evil module, in `update` and in `close`.
 
-use crate::support::{batch, closing, evil, failed, guest, honest_state, tight};
+use crate::support::{batch, closing, evil, factory, failed, guest, honest_state, patient, tight};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use tidemark_engine::dead_letter::Reason;
-use tidemark_engine::guest::{CloseReason, Folded, GuestBatch, GuestError, VarBytes};
+use tidemark_engine::guest::{CloseReason, Folded, GuestBatch, GuestError, GuestFactory, VarBytes};
 use tidemark_wasm_host::{FactoryError, Limits};
 
 /// What becomes of a group, and with which words.
 const VERDICTS: &[(&str, Reason, &str)] = &[
     ("loop", Reason::GuestTimeout, "still running at the end of its fuel"),
-    ("panic", Reason::GuestTrap, "wasm `unreachable` instruction executed in "),
+    ("panic", Reason::GuestTrap, "wasm trap: wasm `unreachable` instruction executed in "),
     ("allocate", Reason::GuestMemory, "memory_bytes exceeded: limit 33554432, current "),
-    ("recurse", Reason::GuestTrap, "call stack exhausted in "),
+    ("recurse", Reason::GuestTrap, "wasm trap: call stack exhausted in "),
     ("fail", Reason::GuestFailure, "no reading in this window"),
     ("fail-at-length", Reason::GuestFailure, "ééééé"),
     ("fail-nobody", Reason::GuestOutput, "failures: group 1 out of range"),
@@ -125,8 +125,8 @@ fn an_attack_on_a_pair_or_a_state_costs_that_one() {
 
 #[test]
 fn a_module_that_leaks_goes_on_in_fresh_instances() {
-    let factory = crate::support::factory("leak", tight());
-    let mut guest = tidemark_engine::guest::GuestFactory::instantiate(&*factory).expect("it starts");
+    let factory = factory("leak", patient());
+    let mut guest = factory.instantiate().expect("it starts");
     for _ in 0..100 {
         let folded = guest.update(&batch(&KEYS)).expect("a leak is nobody's failure");
         assert!(folded.failures.is_empty());
@@ -145,7 +145,7 @@ fn a_module_that_never_returns_for_too_many_groups_is_broken_as_a_whole() {
     let error = guest("loop", limits).update(&batch(&keys)).expect_err("three verdicts are too many");
     let GuestError::Broken { module, detail } = error;
     assert_eq!(module, "evil");
-    assert_eq!(detail, "more than 2 groups of one call ran out of time (20000000 fuel)");
+    assert_eq!(detail, "more than 2 groups of one call ran out of time (100000000 fuel)");
 }
 
 #[test]
@@ -173,8 +173,8 @@ fn an_empty_call_is_answered_without_the_module() {
 
 #[test]
 fn telemetry_counts_what_happened() {
-    let factory = crate::support::factory("panic", tight());
-    let mut guest = tidemark_engine::guest::GuestFactory::instantiate(&*factory).expect("it starts");
+    let factory = factory("panic", patient());
+    let mut guest = factory.instantiate().expect("it starts");
     guest.update(&batch(&["a", "b"])).expect("honest");
     guest.update(&batch(&KEYS)).expect("isolated");
     let telemetry = factory.telemetry().snapshot();

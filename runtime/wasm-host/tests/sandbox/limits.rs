@@ -1,5 +1,6 @@
 //! Every limit is a setting, and the setting is what decides.
 
+use crate::handmade::{Handmade, REST};
 use crate::support::{batch, evil, evil_bytes, failed, guest, tight};
 use tidemark_engine::guest::{Folded, GuestFactory};
 use tidemark_wasm_host::{FactoryError, Host, HostSettings, Limits};
@@ -20,7 +21,7 @@ fn what_one_limit_forbids_a_higher_one_allows() {
     assert_eq!(attacked("huge-state", state).states.get(1).len(), 4 << 20);
     let rows = Limits { output_rows: 200_000, ..tight() };
     assert_eq!(attacked("many-rows", rows).emitted.groups.len(), 200_000);
-    let timers = Limits { timers: 2_000_000, memory_bytes: 256 << 20, verdict_fuel: 1 << 30, ..tight() };
+    let timers = Limits { timers: 2_000_000, memory_bytes: 256 << 20, ..tight() };
     assert_eq!(attacked("many-timers", timers).timers.len(), 2_000_000);
 }
 
@@ -37,21 +38,23 @@ fn what_the_defaults_allow_a_lower_limit_forbids() {
     assert_eq!(detail("huge-state", output), "output_bytes exceeded: limit 1048576");
     let message = Limits { message_bytes: 17, ..tight() };
     assert_eq!(detail("fail-at-length", message), "é".repeat(8));
-    let fuel = Limits { verdict_fuel: 100_000, ..tight() };
-    assert_eq!(detail("loop", fuel), "still running at the end of its fuel");
 }
 
 #[test]
 fn the_stack_is_the_hosts() {
-    let depth = |stack_bytes| {
-        let host = Host::new(HostSettings { stack_bytes, instances: 4, ..HostSettings::default() }).expect("sound");
-        let factory = host.load(&evil_bytes()).expect("sound").factory(r#"{ "attack": "recurse" }"#, tight());
-        let mut guest = factory.expect("honest so far").instantiate().expect("again");
-        let mut folded = guest.update(&batch(&["evil"])).expect("isolated");
-        folded.failures.pop().expect("one").detail
+    // Recurses 2,000 times and comes back: a few dozen bytes of native stack each time.
+    let rest = r#"(func $down (param i32) (result i32)
+        (if (result i32) (local.get 0)
+          (then (i32.xor (call $down (i32.sub (local.get 0) (i32.const 1))) (local.get 0))) (else (i32.const 1))))"#;
+    let rest = format!("{rest}{REST}");
+    let before_describe = "(drop (call $down (i32.const 2000)))";
+    let deep = Handmade { before_describe, rest: &rest, ..Handmade::default() }.component();
+    let load = |stack_bytes| {
+        let host = Host::new(HostSettings { stack_bytes, instances: 2, ..HostSettings::default() });
+        host.expect("sound").load(&deep).map(drop).map_err(|error| error.to_string())
     };
-    // Each level takes 512 bytes of the module's own 1 MiB in linear memory and less than that of the native stack.
-    assert!(depth(64 << 10).starts_with("call stack exhausted"));
+    assert_eq!(load(512 << 10), Ok(()));
+    assert!(load(16 << 10).expect_err("too deep").contains("call stack exhausted"));
 }
 
 #[test]
@@ -59,6 +62,9 @@ fn limits_that_make_no_sense_are_refused_all_at_once() {
     let limits =
         Limits { memory_bytes: 0, call_time_ms: 0, verdict_fuel: 0, state_bytes: 1 << 40, ..Limits::default() };
     let Err(FactoryError::Limits(mistakes)) = evil().factory("{}", limits) else { panic!("they make no sense") };
+    let hasty = Limits { verdict_fuel: 99_999_999, ..tight() };
+    let error = evil().factory("{}", hasty).err().expect("a fast machine burns as much in 10 ms").to_string();
+    assert!(error.contains("verdict_fuel = 99999999, must be from 100000000"), "{error}");
     let names: Vec<&str> = mistakes.iter().filter_map(|mistake| mistake.split(' ').next()).collect();
     assert_eq!(names, ["memory_bytes", "call_time_ms", "verdict_fuel", "state_bytes"]);
 }

@@ -27,7 +27,12 @@ pub fn evil() -> &'static Module {
 
 /// Limits that attacks reach soon.
 pub fn tight() -> Limits {
-    Limits { memory_bytes: 32 << 20, call_time_ms: 20, verdict_fuel: 20_000_000, ..Limits::default() }
+    Limits { memory_bytes: 32 << 20, call_time_ms: 10, verdict_fuel: 100_000_000, ..Limits::default() }
+}
+
+/// Limits under which no clock plays a part, however busy the machine is.
+pub fn patient() -> Limits {
+    Limits { memory_bytes: 32 << 20, call_time_ms: 60_000, verdict_fuel: 1 << 40, ..Limits::default() }
 }
 
 pub fn factory(attack: &str, limits: Limits) -> Arc<ModuleFactory> {
