@@ -6,10 +6,10 @@ mod support;
 use serde_json::json;
 use std::sync::Arc;
 use support::*;
-use tidemark_engine::Engine;
 use tidemark_engine::fail_point::{self, no_hook};
 use tidemark_engine::memory::MemoryEvent;
 use tidemark_engine::metric::{MetricSpec, Overrides};
+use tidemark_engine::{Engine, Step};
 
 /// Events of 40 keys over three partitions, out of order by up to `disorder` ms, some of them late, doubled or cursed.
 fn input(disorder: i64) -> Vec<Vec<MemoryEvent>> {
@@ -153,6 +153,22 @@ fn a_lost_disk_is_made_good_from_an_old_image_and_the_tick_log() {
         let rest = World { tick_records: 7, ..restored };
         assert!(rest.run(metrics()).rows() == expected, "image of epoch {image_after}, lost at {point}");
     }
+}
+
+#[test]
+fn a_recovery_that_is_stopped_half_way_is_not_a_commit() {
+    let expected = World::new(input(250)).run(metrics()).rows();
+    let world = World::new(input(250));
+    assert!(world.run_until_death(metrics(), fail_point::FINALISED, 8));
+    let restored = World { state: World::new(Vec::new()).state, restored: true, ..world };
+    for ticks in [1, 2, 4] {
+        let mut engine = restored.open(metrics(), no_hook(), &Arc::default()).expect("opens");
+        for _ in 0..ticks {
+            assert_eq!(engine.step().expect("steps"), Step::Ticked);
+        }
+        engine.close().expect("closes");
+    }
+    assert!(restored.run(metrics()).rows() == expected);
 }
 
 #[test]

@@ -274,9 +274,9 @@ impl Engine {
     }
 
     /// Commits what is open. A bounded source should be stepped to the end of its epoch instead, so that its epochs do
-    /// not depend on when it was stopped.
+    /// not depend on when it was stopped. An epoch that is being run again is left as it was: it is whole or not at all.
     pub fn close(mut self) -> Result<Progress, EngineError> {
-        if !self.at_epoch_boundary() {
+        if !self.at_epoch_boundary() && self.replay.is_empty() {
             self.commit()?;
         }
         Ok(self.progress)
