@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// How far two floats may be apart, relative to the larger: rows of a window may be added up in another order.
+/// How far two floats may be apart, relative to the larger, or to one where both are smaller: samples of a window may be
+/// added up in another order, and a deviation near zero has lost that many digits.
 const TOLERANCE: f64 = 1e-12;
 
 /// Compares two CSV texts with a line of column names each, row by row. Returns the number of rows.
@@ -48,7 +49,7 @@ fn is_same_field(own: &str, other: &str) -> bool {
         return false;
     }
     match (own.parse::<f64>(), other.parse::<f64>()) {
-        (Ok(own), Ok(other)) => (own - other).abs() <= TOLERANCE * own.abs().max(other.abs()),
+        (Ok(own), Ok(other)) => (own - other).abs() <= TOLERANCE * own.abs().max(other.abs()).max(1.0),
         _ => false,
     }
 }

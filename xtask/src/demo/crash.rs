@@ -1,6 +1,6 @@
 //! A run that is killed half way, as hard as the system can, and the run that takes over.
 
-use super::{CRASHED, INPUT, TIDEMARK, job, shown, size};
+use super::{CRASHED, INPUT, TIDEMARK, job, output, same_files, shown, size};
 use crate::{process, workspace};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
@@ -9,11 +9,14 @@ use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// How much further than the first rows that readers see: into the next epoch.
+const FURTHER: u64 = 16 << 20;
+
 /// Kills one and starts it again.
 pub(super) fn run() -> Result<()> {
     let input = size(&workspace::root().join(INPUT));
     let mut child = shown(&mut job(CRASHED)).spawn().context("cannot start tidemark")?;
-    let read = wait_for_bytes(&mut child, input / 2)?;
+    let read = wait_half_way(&mut child, input / 2)?;
     child.kill().context("cannot kill tidemark")?;
     let status = child.wait().context("cannot wait for tidemark")?;
     println!("  kill -9 {} after {} of {} MB: {status}", child.id(), read / 1_000_000, input / 1_000_000);
@@ -21,14 +24,19 @@ pub(super) fn run() -> Result<()> {
     process::run(shown(&mut job(CRASHED)))
 }
 
-/// Waits until `child` has read that many bytes, and returns how many.
-fn wait_for_bytes(child: &mut Child, bytes: u64) -> Result<u64> {
+/// Waits until `child` has read `half` of its input and is in an epoch behind one that readers see; returns how many
+/// bytes it has read.
+fn wait_half_way(child: &mut Child, half: u64) -> Result<u64> {
+    let mut enough = None;
     loop {
         if let Some(status) = child.try_wait().context("cannot wait for tidemark")? {
             bail!("tidemark ended before it could be killed: {status}");
         }
         let read = bytes_read(child.id())?;
-        if read >= bytes {
+        if enough.is_none() && !same_files::files(&output(CRASHED)).is_empty() {
+            enough = Some(half.max(read + FURTHER));
+        }
+        if enough.is_some_and(|enough| read >= enough) {
             return Ok(read);
         }
         std::thread::sleep(PAUSE);

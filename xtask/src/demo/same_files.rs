@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Compares names and bytes of all Parquet files below `one` and `other`; returns how many there are.
 pub(super) fn compare(one: &Path, other: &Path) -> Result<usize> {
-    let (ours, theirs) = (files(one)?, files(other)?);
+    let (ours, theirs) = (files(one), files(other));
     if let Some(file) = ours.symmetric_difference(&theirs).next() {
         bail!("only one of {} and {} has {}", one.display(), other.display(), file.display());
     }
@@ -26,19 +26,21 @@ pub(super) fn compare(one: &Path, other: &Path) -> Result<usize> {
     Ok(ours.len())
 }
 
-/// The Parquet files below `folder`, as seen from it.
-fn files(folder: &Path) -> Result<BTreeSet<PathBuf>> {
+/// The Parquet files below `folder` that readers see, as seen from it: none where the folder is not there.
+pub(super) fn files(folder: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut waiting = vec![folder.to_owned()];
     while let Some(next) = waiting.pop() {
-        for entry in next.read_dir().with_context(|| format!("cannot read {}", next.display()))? {
-            let path = entry?.path();
-            if path.is_dir() {
+        // Folders come and go while a job runs.
+        for entry in next.read_dir().into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if path.is_dir() && !is_hidden {
                 waiting.push(path);
             } else if path.extension() == Some("parquet".as_ref()) {
                 found.insert(path.strip_prefix(folder).expect("found below it").to_owned());
             }
         }
     }
-    Ok(found)
+    found
 }
