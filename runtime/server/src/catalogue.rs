@@ -1,0 +1,251 @@
+//! The modules of a configuration: loaded, and checked against their deployment.
+//!
+//! What `describe` says are the facts of the code; what the file says are the facts of operation. Here they meet, before
+//! anything starts, and every contradiction becomes a mistake of the configuration, with its line.
+
+use crate::config::Config;
+use crate::config::document::{Document, join};
+use crate::config::metric::MetricSettings;
+use crate::config::report::Mistake;
+use crate::config::schema;
+use crate::config::suggest::nearest;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tidemark_engine::descriptor::{Condition, Descriptor, Filter, WindowSpec};
+use tidemark_engine::ids::Digest;
+use tidemark_engine::metric::{METRIC_TYPE, MetricSpec, Overrides};
+use tidemark_wasm_host::{FactoryError, GuestTelemetry, Host, Module};
+
+/// A metric, ready to run.
+#[derive(Clone)]
+pub struct Deployed {
+    /// What the engine runs.
+    pub spec: MetricSpec,
+    /// The counters of its sandbox.
+    pub telemetry: Arc<GuestTelemetry>,
+    /// Names of its sinks; `None`: all.
+    pub sinks: Option<Vec<String>>,
+}
+
+/// Loads the modules of `config` and checks them. `progress` is told the path of each module before it is compiled,
+/// which may take seconds.
+pub fn deploy(
+    config: &Config,
+    document: &Document,
+    host: &Host,
+    progress: &mut dyn FnMut(&Path),
+) -> Result<Vec<Deployed>, Vec<Mistake>> {
+    let mut loaded: HashMap<&PathBuf, Result<Module, String>> = HashMap::new();
+    let mut mistakes = Vec::new();
+    let mut deployed = Vec::new();
+    for metric in &config.metrics {
+        let module = loaded.entry(&metric.module).or_insert_with(|| {
+            progress(&metric.module);
+            load(host, &metric.module)
+        });
+        let deployment = Deployment { config, document, metric };
+        match module {
+            Ok(module) => match deployment.check(module) {
+                Ok(metric) => deployed.push(metric),
+                Err(found) => mistakes.extend(found),
+            },
+            Err(message) => mistakes.push(deployment.mistake("module", message.clone())),
+        }
+    }
+    if mistakes.is_empty() { Ok(deployed) } else { Err(mistakes) }
+}
+
+fn load(host: &Host, file: &Path) -> Result<Module, String> {
+    let bytes = std::fs::read(file).map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::NotFound => "; `cargo xtask metrics` builds the metrics of this project",
+            _ => "",
+        };
+        format!("cannot read {}: {error}{hint}", file.display())
+    })?;
+    host.load(&bytes).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// One `[[metric]]`, meeting its module.
+struct Deployment<'a> {
+    config: &'a Config,
+    document: &'a Document,
+    metric: &'a MetricSettings,
+}
+
+impl Deployment<'_> {
+    fn mistake(&self, field: &str, message: impl Into<String>) -> Mistake {
+        let path = if field.is_empty() { self.metric.path.clone() } else { join(&self.metric.path, field) };
+        self.document.mistake(&path, message)
+    }
+
+    fn check(&self, module: &Module) -> Result<Deployed, Vec<Mistake>> {
+        let descriptor = module.descriptor();
+        let mut mistakes = self.check_config(descriptor);
+        mistakes.extend(self.check_window(descriptor));
+        mistakes.extend(self.check_references(descriptor));
+        // A configuration that breaks its schema would only be refused again, in other words.
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let config = canonical(&self.metric.config);
+        let factory = module.factory(&config, self.metric.limits.clone()).map_err(|error| {
+            let field = match &error {
+                FactoryError::Limits(_) => "limits",
+                FactoryError::Config(_) | FactoryError::Configure(_) => "config",
+                FactoryError::Start(_) => "module",
+            };
+            vec![self.mistake(field, format!("the module {error}"))]
+        })?;
+        let telemetry = factory.telemetry().clone();
+        let config_digest = Digest(Sha256::digest(&config).into());
+        let overrides = self.overrides(descriptor);
+        match MetricSpec::new(descriptor, module.digest(), config_digest, overrides, factory) {
+            Ok(spec) => Ok(Deployed { spec, telemetry, sinks: self.metric.sinks.clone() }),
+            Err(messages) => Err(messages.into_iter().map(|message| self.mistake("", message)).collect()),
+        }
+    }
+
+    fn overrides(&self, descriptor: &Descriptor) -> Overrides {
+        let window = match (self.metric.state_ttl_ms, &self.metric.window) {
+            (Some(ttl_ms), _) if self.effective_is_key(descriptor) => Some(WindowSpec::Key { ttl_ms: Some(ttl_ms) }),
+            (_, window) => window.clone(),
+        };
+        Overrides {
+            name: Some(self.metric.name.clone()),
+            filter: self.metric.filter.clone(),
+            key: self.metric.key.clone(),
+            window,
+            allowed_lateness_ms: self.metric.allowed_lateness_ms,
+            error_budget: self.metric.error_budget,
+        }
+    }
+
+    fn effective_is_key(&self, descriptor: &Descriptor) -> bool {
+        matches!(self.metric.window.as_ref().unwrap_or(&descriptor.window), WindowSpec::Key { .. })
+    }
+
+    fn check_config(&self, descriptor: &Descriptor) -> Vec<Mistake> {
+        if descriptor.config_schema.is_null() {
+            return match &self.metric.config {
+                Value::Object(fields) if !fields.is_empty() => {
+                    vec![self.mistake("config", "the module has nothing to configure: leave it out")]
+                }
+                _ => Vec::new(),
+            };
+        }
+        let nothing = Value::Object(serde_json::Map::new());
+        let config = if self.metric.config.is_null() { &nothing } else { &self.metric.config };
+        match schema::check(&descriptor.config_schema, config) {
+            Err(message) => vec![self.mistake("module", format!("the configuration cannot be checked: {message}"))],
+            Ok(violations) => violations
+                .into_iter()
+                .map(|violation| {
+                    let field =
+                        if violation.path.is_empty() { "config".to_owned() } else { join("config", &violation.path) };
+                    self.mistake(&field, violation.message)
+                })
+                .collect(),
+        }
+    }
+
+    fn check_window(&self, descriptor: &Descriptor) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        let is_join = |window: &WindowSpec| matches!(window, WindowSpec::IntervalJoin { .. });
+        if let Some(window) = &self.metric.window
+            && is_join(window) != is_join(&descriptor.window)
+        {
+            let message = if is_join(window) {
+                "the module reads one kind of rows, a join needs two: use another kind of window"
+            } else {
+                "the module pairs rows of two kinds: keep `kind = \"interval-join\"`, its bounds may change"
+            };
+            mistakes.push(self.mistake("window.kind", message));
+        }
+        if matches!(self.metric.window, Some(WindowSpec::Session { .. })) && !descriptor.mergeable {
+            let message = "sessions need a module that can merge states, and this one cannot: use another kind";
+            mistakes.push(self.mistake("window.kind", message));
+        }
+        if self.metric.state_ttl_ms.is_some() && !self.effective_is_key(descriptor) {
+            let message = "is for key windows, and the module's window ends by itself: leave it out";
+            mistakes.push(self.mistake("state_ttl_ms", message));
+        }
+        mistakes
+    }
+
+    /// Whether the lookup tables and the other metrics that its rows come from exist.
+    fn check_references(&self, descriptor: &Descriptor) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        let tables: Vec<&str> = self.config.cleanse.table.iter().map(|table| table.name.as_str()).collect();
+        let filter = self.metric.filter.as_ref().unwrap_or(&descriptor.filter);
+        let key = self.metric.key.as_ref().unwrap_or(&descriptor.key);
+        let inputs = descriptor.inputs.iter().map(|input| ("module", &input.path));
+        let conditions = filter.0.keys().map(|path| ("filter", path));
+        for (field, path) in inputs.chain(conditions).chain([("key", key)]) {
+            if let Some(table) = path.strip_prefix("enrich.").and_then(|rest| rest.split('.').next())
+                && !tables.contains(&table)
+            {
+                let hint = "add a [[cleanse.table]] of that name";
+                mistakes
+                    .push(self.mistake(field, format!("reads {path}, but no lookup table is named {table}: {hint}")));
+            }
+        }
+        let metrics: Vec<&str> = self.config.metrics.iter().map(|metric| metric.name.as_str()).collect();
+        for source in read_metrics(filter) {
+            if !metrics.contains(&source) {
+                let hint = nearest(source, metrics.iter().copied());
+                let hint = hint.map_or_else(|| "add it".to_owned(), |meant| format!("did you mean \"{meant}\"?"));
+                mistakes.push(
+                    self.mistake("filter", format!("reads rows of a metric \"{source}\", which is not here; {hint}")),
+                );
+            }
+        }
+        mistakes
+    }
+}
+
+/// The metrics whose rows a filter asks for by type.
+fn read_metrics(filter: &Filter) -> impl Iterator<Item = &str> {
+    let types = match filter.0.get("type") {
+        Some(Condition::OneOf(types)) => types.as_slice(),
+        _ => &[],
+    };
+    types.iter().filter_map(|name| name.strip_prefix(METRIC_TYPE))
+}
+
+/// A configuration as the one JSON text that modules get and that is digested: fields by name, nothing as `{}`.
+fn canonical(config: &Value) -> String {
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let mut fields: Vec<_> = fields.iter().collect();
+                fields.sort_by_key(|(name, _)| *name);
+                Value::Object(fields.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect())
+            }
+            Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+            other => other.clone(),
+        }
+    }
+    match config {
+        Value::Null => "{}".to_owned(),
+        other => sorted(other).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_same_configuration_is_the_same_text() {
+        let one = canonical(&json!({ "b": [ { "y": 1, "x": 2 } ], "a": null }));
+        let other = canonical(&json!({ "a": null, "b": [ { "x": 2, "y": 1 } ] }));
+        assert_eq!(one, other);
+        assert_eq!(one, r#"{"a":null,"b":[{"x":2,"y":1}]}"#);
+        assert_eq!(canonical(&Value::Null), "{}");
+    }
+}

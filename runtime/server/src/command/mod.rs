@@ -1,0 +1,29 @@
+//! The commands, one file each.
+
+pub mod fail_points;
+pub mod generate;
+pub mod module;
+pub mod run;
+pub mod sql;
+pub mod validate;
+
+use crate::cli::{Cli, Command, ModuleCommand};
+use crate::exit::Failure;
+
+/// Carries out what the command line says.
+pub fn execute(cli: &Cli) -> Result<(), Failure> {
+    let overrides = cli.overrides();
+    match &cli.command {
+        Command::Run(arguments) => run::execute(arguments, &overrides),
+        Command::Validate(arguments) => validate::execute(arguments, &overrides),
+        Command::Generate(arguments) => generate::execute(arguments),
+        Command::Module(ModuleCommand::Inspect { file }) => module::inspect(file),
+        Command::Sql(arguments) => sql::execute(arguments),
+        Command::FailPoints => fail_points::execute(),
+    }
+}
+
+/// A variable of the process's environment, if it is there and is text.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

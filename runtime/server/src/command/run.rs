@@ -1,0 +1,139 @@
+//! `tidemark run`.
+
+use super::environment;
+use super::fail_points;
+use crate::catalogue::{self, Deployed};
+use crate::cli::RunArguments;
+use crate::config::log::LogFormat;
+use crate::config::overrides::Overrides;
+use crate::config::{Config, Draft};
+use crate::exit::Failure;
+use crate::progress::{ProgressLine, Totals, grouped};
+use crate::signals::StopRequest;
+use crate::telemetry::Exporter;
+use crate::wiring::OpenJob;
+use crate::{http, kill, log};
+use std::path::Path;
+use std::sync::Arc;
+use tidemark_engine::Step;
+use tidemark_engine::fail_point::Hook;
+use tidemark_engine::telemetry::Telemetry;
+use tidemark_wasm_host::{Host, HostSettings};
+
+/// Instances beside those of the workers: for modules that are loaded, and fresh ones after a trap.
+const SPARE_INSTANCES: u32 = 16;
+
+/// Runs the job until its source ends or a signal comes.
+pub fn execute(arguments: &RunArguments, overrides: &Overrides) -> Result<(), Failure> {
+    let hook = kill::arm(environment(kill::VARIABLE).as_deref(), &fail_points::all()).map_err(Failure::Usage)?;
+    let mut draft = Draft::read(&arguments.config, &environment, overrides)?;
+    log::start(&draft.config().log);
+    let mut progress = ProgressLine::start(draft.config().log.format == LogFormat::Json);
+    check_input(&mut draft);
+    let host = host(&draft)?;
+    let mut loading = |module: &Path| progress.say(&format!("loading {}", module.display()));
+    let mut metrics = Vec::new();
+    match catalogue::deploy(draft.config(), draft.document(), &host, &mut loading) {
+        Ok(deployed) => metrics = deployed,
+        Err(mistakes) => draft.add(mistakes),
+    }
+    progress.clear();
+    let config = draft.into_config()?;
+    if !config.job.metrics {
+        metrics.clear();
+    }
+    run(&config, metrics, hook, &mut progress)
+}
+
+/// An input that is not there is told with the mistakes of the file, before anything starts.
+fn check_input(draft: &mut Draft) {
+    if let Some(missing) = draft.config().source.missing_input() {
+        let message = format!("{} does not exist: create it, or run with --input PATH", missing.display());
+        let mistake = draft.document().mistake("source.path", message);
+        draft.add([mistake]);
+    }
+}
+
+/// The sandbox. Compiled code is kept only once the file itself is sound: a mistake in it leaves nothing behind.
+fn host(draft: &Draft) -> Result<Host, Failure> {
+    let config = draft.config();
+    let per_worker = u32::try_from(config.metrics.len() * config.job.workers).unwrap_or(u32::MAX / 4);
+    let settings = HostSettings {
+        instances: per_worker.saturating_mul(2).saturating_add(SPARE_INSTANCES),
+        cache: draft.is_sound().then(|| config.data.modules()),
+        ..HostSettings::default()
+    };
+    Host::new(settings).map_err(Failure::failed)
+}
+
+fn run(config: &Config, metrics: Vec<Deployed>, hook: Hook, progress: &mut ProgressLine) -> Result<(), Failure> {
+    let telemetry = Arc::new(Telemetry::default());
+    let guests = metrics.iter().map(|metric| (metric.spec.name.clone(), metric.telemetry.clone())).collect();
+    let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone(), guests));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let stop = runtime.block_on(async { StopRequest::listen(telemetry.clone()) })?;
+    let mut job = OpenJob::open(config, metrics, telemetry.clone(), hook)?;
+    exporter.watch_state(job.state.clone());
+    let bounded = job.engine.bounded();
+    let _server = match runtime.block_on(http::start(&config.http, exporter.clone())) {
+        Ok(server) => server,
+        // A run that ends by itself needs nobody to watch it; a service does.
+        Err(error) if bounded => {
+            tracing::warn!(%error, "health and telemetry are not served");
+            None
+        }
+        Err(error) => return Err(Failure::failed(format!("cannot listen for HTTP: {error}"))),
+    };
+    job.committed()?;
+    if job.engine.progress().finished {
+        println!("nothing new: everything that the source has was processed by an earlier run");
+        return Ok(());
+    }
+    exporter.set_ready(true);
+    tracing::info!(job = config.job.name, epoch = %job.engine.progress().epoch, "running");
+    let finished = drive(&mut job, &stop, &telemetry, progress);
+    exporter.set_ready(false);
+    progress.clear();
+    let finished = finished?;
+    job.engine.close().map_err(anyhow::Error::from)?;
+    tell_end(config, finished, &telemetry, progress);
+    Ok(())
+}
+
+/// Steps until the source ends (true) or a signal asks to stop (false). A bounded source is stopped behind an epoch
+/// only, so that its epochs are the same however often it was stopped.
+fn drive(
+    job: &mut OpenJob,
+    stop: &StopRequest,
+    telemetry: &Telemetry,
+    progress: &mut ProgressLine,
+) -> anyhow::Result<bool> {
+    let bounded = job.engine.bounded();
+    loop {
+        let boundary = job.engine.at_epoch_boundary();
+        if boundary {
+            job.committed()?;
+        }
+        if stop.is_requested() && (boundary || !bounded) {
+            return Ok(false);
+        }
+        if job.engine.step()? == Step::Finished {
+            return Ok(true);
+        }
+        progress.update(telemetry);
+    }
+}
+
+/// One line for people, or one record of the JSON log.
+fn tell_end(config: &Config, finished: bool, telemetry: &Telemetry, progress: &ProgressLine) {
+    let Totals { records, rows, dead_letters } = Totals::of(telemetry);
+    let seconds = progress.elapsed().as_secs_f64();
+    let rate = (records as f64 / seconds.max(f64::EPSILON)) as u64;
+    let end = if finished { "finished" } else { "stopped behind an epoch" };
+    if config.log.format == LogFormat::Json {
+        tracing::info!(records, rows, dead_letters, seconds, records_per_second = rate, "{end}");
+        return;
+    }
+    let [records, rate, rows, dead_letters] = [records, rate, rows, dead_letters].map(grouped);
+    eprintln!("{end}: {records} records in {seconds:.1} s ({rate}/s), {rows} rows, {dead_letters} dead letters");
+}

@@ -1,0 +1,115 @@
+//! `[source]`: where events come from, and `[source.read]`: how they are read.
+
+use super::section::Section;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use tidemark_connectors::source::{GenerateSourceSettings, ReadSettings};
+
+/// `[source]`.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// From where.
+    pub kind: SourceKind,
+    /// How; decides nothing about what is read.
+    pub read: ReadSettings,
+}
+
+/// The kinds of sources.
+#[derive(Clone, PartialEq, Debug)]
+pub enum SourceKind {
+    /// Files of one JSON document per line.
+    File(FileSettings),
+    /// Standard input, one JSON document per line.
+    Stdin,
+    /// Generated events.
+    Generate(Box<GenerateSourceSettings>),
+}
+
+/// `kind = "file"`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FileSettings {
+    /// A file, plain, gzip or zstd; or a folder, each file of which is a partition. `None`: not said yet.
+    pub path: Option<PathBuf>,
+    /// Whether to wait for more at the end, for ever.
+    pub follow: bool,
+}
+
+impl SourceSettings {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        #[derive(Clone, Copy)]
+        enum Kind {
+            File,
+            Stdin,
+            Generate,
+        }
+        const KINDS: [(&str, Kind); 3] = [("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate)];
+        section.require("kind", "\"file\"");
+        let read = read_settings(section.section("read"));
+        let kind = match section.choice("kind", &KINDS) {
+            Some(Kind::File) => {
+                let path = section.text("path").map(PathBuf::from);
+                SourceKind::File(FileSettings { path, follow: section.boolean("follow").unwrap_or(false) })
+            }
+            Some(Kind::Stdin) => SourceKind::Stdin,
+            Some(Kind::Generate) => {
+                let settings: GenerateSourceSettings = section.rest();
+                section.mistakes(settings.generator.mistakes());
+                SourceKind::Generate(Box::new(settings))
+            }
+            // Without a known kind no other field can be judged.
+            None => return Self { kind: SourceKind::Stdin, read },
+        };
+        section.finish();
+        Self { kind, read }
+    }
+
+    /// Reads `input` instead of what was configured; `-` is standard input.
+    pub fn read_from(&mut self, input: PathBuf) {
+        if input == Path::new("-") {
+            self.kind = SourceKind::Stdin;
+            return;
+        }
+        let follow = matches!(&self.kind, SourceKind::File(file) if file.follow);
+        self.kind = SourceKind::File(FileSettings { path: Some(input), follow });
+    }
+
+    /// Whether it is said where events come from.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        !matches!(&self.kind, SourceKind::File(FileSettings { path: None, .. }))
+    }
+
+    /// The file or folder to read, where it does not exist.
+    #[must_use]
+    pub fn missing_input(&self) -> Option<&Path> {
+        match &self.kind {
+            SourceKind::File(FileSettings { path: Some(path), .. }) if !path.exists() => Some(path),
+            _ => None,
+        }
+    }
+}
+
+fn read_settings(mut section: Section<'_>) -> ReadSettings {
+    // On a single core a second thread only takes time from the first.
+    let single_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
+    let says_decoders = section.has("decoders");
+    let mut read: ReadSettings = section.rest();
+    section.mistakes(read.mistakes());
+    if single_core && !says_decoders {
+        read.decoders = 0;
+    }
+    read
+}
+
+impl fmt::Display for SourceSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            SourceKind::File(FileSettings { path: Some(path), follow }) => {
+                write!(f, "file {}{}", path.display(), if *follow { ", followed" } else { "" })
+            }
+            SourceKind::File(_) => f.write_str("file"),
+            SourceKind::Stdin => f.write_str("standard input"),
+            SourceKind::Generate(_) => f.write_str("generated events"),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Configurations with mistakes, and the lines that the report has for them.
+
+use super::*;
+
+const SOUND: &str = r#"
+[job]
+name = "test"
+[source]
+kind = "file"
+path = "events.ndjson"
+"#;
+
+fn draft(text: &str) -> Draft {
+    Draft::parse(Path::new("folder/job.toml"), text, &|_| None, &Overrides::default())
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    match draft(text).into_config() {
+        Ok(_) => Vec::new(),
+        Err(report) => report.mistakes().iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn a_small_configuration_is_enough() {
+    let config = draft(SOUND).into_config().expect("sound");
+    assert_eq!(config.job.key_groups.count(), 64);
+    assert_eq!(config.data.dir, Path::new("./data"));
+    assert!(config.archive.enabled && config.sinks.parquet.is_some() && config.sinks.console.is_none());
+    assert!(config.http.listen.is_none(), "nothing listens unless asked");
+}
+
+#[test]
+fn every_mistake_has_its_line() {
+    let text = r#"
+[job]
+name = "Test"
+key_gruops = 64
+workers = 0
+[source]
+kind = "fiel"
+[watermark]
+bound_ms = "5 s"
+[cleanse]
+event_tiem = ["timestamp"]
+[cleanse.dedup]
+max_ids = -1
+[[metric]]
+name = "a"
+module = "a.wasm"
+window = { kind = "tumbling", size_ms = 0 }
+key = "fps"
+[[metric]]
+name = "a"
+sinks = ["parket"]
+[http]
+listen = "0.0.0.0:9464"
+"#;
+    assert_eq!(
+        mistakes(text),
+        [
+            "folder/job.toml:3:1: job.name: \"Test\" is not a name: use lower-case letters, digits and hyphens, starting \
+             with a letter, at most 64 of them",
+            "folder/job.toml:4:1: job.key_gruops: unknown field; did you mean `key_groups`?",
+            "folder/job.toml:5:1: job.workers: must be from 1 to 256, not 0",
+            "folder/job.toml:7:1: source.kind: must be one of \"file\", \"stdin\", \"generate\", not \"fiel\"; did you \
+             mean \"file\"?",
+            "folder/job.toml:9:1: watermark.bound_ms: must be a whole number from 0 to 604800000, not \"5 s\"",
+            "folder/job.toml:11:1: cleanse.event_tiem: unknown field; did you mean `event_time`?",
+            "folder/job.toml:13:1: cleanse.dedup.max_ids: must be from 1 to 4294967296, not -1",
+            "folder/job.toml:17:31: metric[0].window.size_ms: must be from 1 to 315360000000, not 0",
+            "folder/job.toml:18:1: metric[0].key: \"fps\" is not an event path: it must start with one of id, type, \
+             timestamp, gateway, data, enrich, as in \"data.fps\"",
+            "folder/job.toml:19:1: metric[1].module: missing: write for example `module = \
+             \"modules/jitter-coefficient.wasm\"`",
+            "folder/job.toml:20:1: metric[1].name: a metric \"a\" stands above already: choose another name",
+            "folder/job.toml:21:1: metric[1].sinks: there is no sink \"parket\"; did you mean \"parquet\"?",
+            "folder/job.toml:23:1: http.listen: is open to other machines without a token: listen on 127.0.0.1, or add \
+             `token_env` or `token_file`",
+        ]
+    );
+}
+
+#[test]
+fn filters_may_be_written_with_and_without_quotes() {
+    let text = format!(
+        "{SOUND}\n[[metric]]\nname = \"m\"\nmodule = \"m.wasm\"\n[metric.filter]\ntype = \"a\"\ndata.type = [\"b\", \"c\"]\n\
+         \"data.stream_id\" = true\n"
+    );
+    let config = draft(&text).into_config().expect("sound");
+    let filter = config.metrics[0].filter.as_ref().expect("a filter");
+    let paths: Vec<&str> = filter.0.keys().map(String::as_str).collect();
+    assert_eq!(paths, ["data.stream_id", "data.type", "type"]);
+    assert_eq!(config.metrics[0].module, Path::new("folder/m.wasm"), "beside the configuration");
+}
+
+#[test]
+fn environment_and_options_stand_above_the_file() {
+    let environment = |name: &str| match name {
+        "TIDEMARK_DATA_DIR" => Some("from-environment".to_owned()),
+        "TIDEMARK_WORKERS" => Some("many".to_owned()),
+        "TIDEMARK_LOG_LEVEL" => Some("debug".to_owned()),
+        _ => None,
+    };
+    let options = Overrides { data: Some("from-option".into()), ..Overrides::default() };
+    let draft = Draft::parse(Path::new("job.toml"), SOUND, &environment, &options);
+    assert_eq!(draft.config().data.dir, Path::new("from-option"));
+    assert_eq!(draft.config().log.level, "debug");
+    let report = draft.into_config().expect_err("a wrong variable").to_string();
+    assert!(report.contains("environment variable TIDEMARK_WORKERS: job.workers: must be a whole number"), "{report}");
+}
+
+#[test]
+fn a_token_opens_other_addresses_and_is_never_shown() {
+    let text = format!("{SOUND}[http]\nlisten = \"0.0.0.0:1\"\ntoken_env = \"T\"\n");
+    let with = |token: &'static str| {
+        let environment = move |name: &str| (name == "T").then(|| token.to_owned());
+        Draft::parse(Path::new("job.toml"), &text, &environment, &Overrides::default()).into_config()
+    };
+    let config = with("a-secret-of-some-length").expect("sound");
+    assert!(!format!("{config:?}").contains("secret-of"));
+    let report = with("tiny").expect_err("too short").to_string();
+    assert!(report.contains("http.token_env") && !report.contains("tiny"), "{report}");
+}
+
+#[test]
+fn a_mistake_of_syntax_does_not_hide_the_others() {
+    let found = mistakes("[job]\nname = \nkey_gruops = 1\n[source]\nkind = \"stdin\"\n");
+    assert!(found.iter().any(|line| line.contains(":2:") && line.contains("not TOML")), "{found:?}");
+    assert!(found.iter().any(|line| line.contains("key_gruops")), "{found:?}");
+}

@@ -1,0 +1,52 @@
+//! The union of the columns of a table's files: a metric's columns may grow from one version to the next.
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::error::DataFusionError;
+use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// `base` and whatever further columns `files` have, by name, in order of first appearance. All are nullable: an older
+/// file lacks what a newer one has.
+pub(super) fn union(base: &Schema, files: &[PathBuf]) -> Result<SchemaRef, DataFusionError> {
+    let mut fields: Vec<Field> = base.fields().iter().map(|field| nullable(field)).collect();
+    for file in files {
+        let metadata = ArrowReaderMetadata::load(&File::open(file)?, ArrowReaderOptions::new())?;
+        for field in metadata.schema().fields() {
+            match fields.iter_mut().find(|known| known.name() == field.name()) {
+                None => fields.push(nullable(field)),
+                Some(known) => {
+                    let kind = widest(known.data_type(), field.data_type());
+                    *known = Field::new(known.name(), kind, true);
+                }
+            }
+        }
+    }
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+fn nullable(field: &Field) -> Field {
+    Field::new(field.name(), field.data_type().clone(), true)
+}
+
+/// The type that holds values of both: a column that changed its type reads as the wider one.
+fn widest(a: &DataType, b: &DataType) -> DataType {
+    match (a, b) {
+        _ if a == b => a.clone(),
+        (DataType::Int64, DataType::Float64) | (DataType::Float64, DataType::Int64) => DataType::Float64,
+        _ => DataType::Utf8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widens_numbers_and_falls_back_to_text() {
+        assert_eq!(widest(&DataType::Int64, &DataType::Int64), DataType::Int64);
+        assert_eq!(widest(&DataType::Int64, &DataType::Float64), DataType::Float64);
+        assert_eq!(widest(&DataType::Boolean, &DataType::Float64), DataType::Utf8);
+    }
+}

@@ -1,0 +1,162 @@
+//! The tables of a data folder, opened when a query names them.
+
+use super::catalogue::MetricTables;
+use super::row_json::row_json;
+use super::{SharedTables, schema, table_url};
+use async_trait::async_trait;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::{CatalogProvider, MemTable, MemoryCatalogProvider, SchemaProvider, TableProvider};
+use datafusion::datasource::ViewTable;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
+use datafusion::datasource::provider_as_source;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
+use datafusion::prelude::SessionContext;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tidemark_connectors::sink::parquet::{ReadHold, Selection};
+use tidemark_engine::output::{Table, common_fields};
+
+const EVENTS: &str = "events";
+const METRICS: &str = "metrics";
+const DEAD_LETTERS: &str = "dead_letters";
+
+/// The tables of one data folder.
+///
+/// Holds the folder, so that no file is merged away between being listed and being read.
+#[derive(Debug)]
+pub(super) struct Tables {
+    files: ReadHold,
+    /// Columns as the files are known to have at least, by metric.
+    metrics: BTreeMap<String, SchemaRef>,
+}
+
+impl Tables {
+    /// Finds out which metrics there are.
+    pub(super) fn open(data: &Path) -> Result<Self> {
+        let files = ReadHold::take(&data.join("output"))?;
+        let known = MetricTables::read(data).map_err(|error| {
+            DataFusionError::External(format!("cannot read {}/tables.json: {error}", data.display()).into())
+        })?;
+        let mut metrics: BTreeMap<String, SchemaRef> = BTreeMap::new();
+        for name in files.metric_names()? {
+            metrics.insert(name, Arc::new(Schema::new(common_fields())));
+        }
+        for (name, columns) in known.metrics {
+            let schema = Table::metric(&name, &columns).schema.clone();
+            metrics.insert(name, schema);
+        }
+        Ok(Self { files, metrics })
+    }
+
+    /// The names of tables and views.
+    pub(super) fn names(&self) -> Vec<String> {
+        let fixed = [EVENTS, METRICS, DEAD_LETTERS].map(str::to_owned);
+        fixed.into_iter().chain(self.metrics.keys().map(|name| view_name(name))).collect()
+    }
+
+    /// Makes them the tables of `context`.
+    pub(super) fn register(self, context: &SessionContext) -> Result<()> {
+        let catalogue = MemoryCatalogProvider::new();
+        let tables: SharedTables = Arc::new(self);
+        catalogue.register_schema("data", tables)?;
+        context.register_catalog("tidemark", Arc::new(catalogue));
+        Ok(())
+    }
+
+    fn metric(&self, name: &str) -> Result<Arc<dyn TableProvider>> {
+        let base = self.metrics.get(name).map_or_else(|| Schema::new(common_fields()), |schema| (**schema).clone());
+        parquet_table(&self.files.files(Selection::Metric(name))?, &base)
+    }
+
+    /// Rows of all metrics: the common columns, and those of the metric as one JSON text.
+    fn metrics(&self) -> Result<Arc<dyn TableProvider>> {
+        let mut union: Option<LogicalPlanBuilder> = None;
+        for name in self.metrics.keys() {
+            let table = self.metric(name)?;
+            let columns = metrics_columns(name, &table.schema());
+            let rows = LogicalPlanBuilder::scan(view_name(name), provider_as_source(table), None)?.project(columns)?;
+            union = Some(match union {
+                None => rows,
+                Some(others) => others.union(rows.build()?)?,
+            });
+        }
+        match union {
+            Some(plan) => Ok(Arc::new(ViewTable::new(plan.build()?, None))),
+            None => empty_table(Arc::new(metrics_schema())),
+        }
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for Tables {
+    fn table_names(&self) -> Vec<String> {
+        self.names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let table = match name {
+            EVENTS => parquet_table(&self.files.files(Selection::Events)?, &Table::events().schema)?,
+            DEAD_LETTERS => parquet_table(&self.files.files(Selection::DeadLetters)?, &Table::dead_letters().schema)?,
+            METRICS => self.metrics()?,
+            view => match self.metrics.keys().find(|metric| view_name(metric) == view) {
+                Some(metric) => self.metric(metric)?,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(table))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.names().iter().any(|known| known == name)
+    }
+}
+
+/// A metric's view is named like the metric, with underscores for hyphens: SQL needs no quotes for it.
+fn view_name(metric: &str) -> String {
+    metric.replace('-', "_")
+}
+
+fn parquet_table(files: &[PathBuf], base: &Schema) -> Result<Arc<dyn TableProvider>> {
+    let schema = schema::union(base, files)?;
+    if files.is_empty() {
+        return empty_table(schema);
+    }
+    let urls = files.iter().map(|file| table_url(file)).collect::<Result<Vec<_>>>()?;
+    let format = ParquetFormat::default().with_force_view_types(false).with_enable_pruning(true);
+    let options = ListingOptions::new(Arc::new(format)).with_file_extension(".parquet");
+    let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
+    Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+fn empty_table(schema: SchemaRef) -> Result<Arc<dyn TableProvider>> {
+    let nothing = RecordBatch::new_empty(schema.clone());
+    Ok(Arc::new(MemTable::try_new(schema, vec![vec![nothing]])?))
+}
+
+/// The columns of `metrics`: `metric`, the common ones, `row`.
+fn metrics_schema() -> Schema {
+    let metric = Field::new("metric", DataType::Utf8, true);
+    let row = Field::new("row", DataType::Utf8, true);
+    Schema::new([vec![metric], common_fields(), vec![row]].concat())
+}
+
+/// The expressions that make rows of `metrics` from rows of one metric.
+fn metrics_columns(metric: &str, schema: &Schema) -> Vec<Expr> {
+    let common = common_fields();
+    let is_common = |field: &Field| common.iter().any(|known| known.name() == field.name());
+    let own = schema.fields().iter().filter(|field| !is_common(field)).map(|field| column(field.name()));
+    let names = schema.fields().iter().filter(|field| !is_common(field)).map(|field| field.name().clone()).collect();
+    let mut columns = vec![lit(metric).alias("metric")];
+    columns.extend(common.iter().map(|field| column(field.name())));
+    columns.push(row_json(names).call(own.collect()).alias("row"));
+    columns
+}
+
+/// A column by its exact name, whatever letters it has.
+fn column(name: &str) -> Expr {
+    Expr::Column(datafusion::common::Column::from_name(name))
+}

@@ -1,0 +1,184 @@
+//! The counters of a job as Prometheus reads them.
+//!
+//! Names, types and help texts stand here and nowhere else; the crates that count know nothing of Prometheus.
+
+mod exposition;
+
+use exposition::{Exposition, Kind::Counter, Kind::Gauge};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+use tidemark_engine::telemetry::{StageTelemetry, Telemetry};
+use tidemark_state::StateInspector;
+use tidemark_wasm_host::{GuestTelemetry, TelemetrySnapshot};
+
+const NANOSECONDS: f64 = 1e-9;
+const MILLISECONDS: f64 = 1e-3;
+
+/// Collects what the parts of a job count, and writes it.
+pub struct Exporter {
+    job: String,
+    started: Instant,
+    ready: AtomicBool,
+    engine: Arc<Telemetry>,
+    guests: BTreeMap<String, Arc<GuestTelemetry>>,
+    state: OnceLock<StateInspector>,
+}
+
+impl Exporter {
+    /// For the job of this name, with the counters of its metrics' sandboxes by metric name.
+    #[must_use]
+    pub fn new(job: &str, engine: Arc<Telemetry>, guests: BTreeMap<String, Arc<GuestTelemetry>>) -> Self {
+        Self {
+            job: job.to_owned(),
+            started: Instant::now(),
+            ready: AtomicBool::new(false),
+            engine,
+            guests,
+            state: OnceLock::new(),
+        }
+    }
+
+    /// Tells sizes of this state from now on. Only the first one counts.
+    pub fn watch_state(&self, state: StateInspector) {
+        let _ = self.state.set(state);
+    }
+
+    /// Says whether the job runs.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Relaxed);
+    }
+
+    /// Whether the job runs.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Relaxed)
+    }
+
+    /// Everything, in the Prometheus text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = Exposition::default();
+        self.render_job(&mut text);
+        self.render_stages(&mut text);
+        self.render_guests(&mut text);
+        self.render_state(&mut text);
+        text.finish()
+    }
+
+    fn render_job(&self, text: &mut Exposition) {
+        let engine = &*self.engine;
+        text.family("tidemark_info", Gauge, "The version of the program and the name of the job.");
+        text.sample(&[("version", env!("CARGO_PKG_VERSION")), ("job", &self.job)], 1.0);
+        text.single("tidemark_uptime_seconds", Gauge, "Time since the start.", self.started.elapsed().as_secs_f64());
+        text.single("tidemark_ready", Gauge, "1 while the job runs.", f64::from(u8::from(self.is_ready())));
+        let counters: [(&str, &str, u64); 8] = [
+            ("tidemark_source_records_total", "Records read, the dead ones included.", engine.records.get()),
+            ("tidemark_source_bytes_total", "Bytes read.", engine.bytes.get()),
+            ("tidemark_duplicates_total", "Events dropped as duplicates.", engine.duplicates.get()),
+            ("tidemark_ids_forgotten_total", "Ids forgotten before their time.", engine.ids_forgotten.get()),
+            ("tidemark_enrichment_hits_total", "Lookups that found a row.", engine.enriched.get()),
+            ("tidemark_enrichment_misses_total", "Lookups that found none.", engine.not_enriched.get()),
+            ("tidemark_ticks_total", "Ticks done.", engine.ticks.get()),
+            ("tidemark_checkpoints_total", "Checkpoints taken.", engine.checkpoints.get()),
+        ];
+        for (name, help, value) in counters {
+            text.single(name, Counter, help, value as f64);
+        }
+        text.family("tidemark_dead_letters_total", Counter, "Dead letters by reason.");
+        for (reason, count) in engine.dead() {
+            text.sample(&[("reason", reason.name())], count as f64);
+        }
+        text.single("tidemark_epoch", Gauge, "The last committed epoch.", engine.epoch.get() as f64);
+        let commit = engine.commit_ns.get() as f64 * NANOSECONDS;
+        text.single("tidemark_commit_seconds", Gauge, "Duration of the last commit.", commit);
+        let dirty = engine.dirty_bytes.get() as f64;
+        text.single("tidemark_state_dirty_bytes", Gauge, "Changes of state not committed yet.", dirty);
+        text.family("tidemark_watermark_seconds", Gauge, "The source's watermark, as a Unix time.");
+        if let Some(seconds) = watermark(engine.watermark_ms.get()) {
+            text.sample(&[], seconds);
+        }
+    }
+
+    fn render_stages(&self, text: &mut Exposition) {
+        let stages = self.engine.stages();
+        let counters: [(&str, &str, fn(&StageTelemetry) -> f64); 6] = [
+            ("tidemark_metric_rows_in_total", "Rows that reached the metric.", |stage| stage.rows_in.get() as f64),
+            ("tidemark_metric_rows_out_total", "Rows that the metric emitted.", |stage| stage.rows_out.get() as f64),
+            ("tidemark_metric_late_total", "Rows too late for the metric.", |stage| stage.late.get() as f64),
+            ("tidemark_metric_calls_total", "Calls to the metric's module.", |stage| stage.calls.get() as f64),
+            ("tidemark_metric_poison_total", "Groups on which the module failed.", |stage| stage.poison.get() as f64),
+            ("tidemark_metric_guest_seconds_total", "Time in the metric's module.", |stage| {
+                stage.guest_ns.get() as f64 * NANOSECONDS
+            }),
+        ];
+        for (name, help, value) in counters {
+            text.family(name, Counter, help);
+            stages.iter().for_each(|(metric, stage)| text.sample(&[("metric", metric)], value(stage)));
+        }
+        text.family("tidemark_metric_quarantined", Gauge, "1 while the metric's module is quarantined.");
+        stages.iter().for_each(|(metric, stage)| {
+            text.sample(&[("metric", metric)], stage.quarantined.get() as f64);
+        });
+        text.family("tidemark_metric_watermark_seconds", Gauge, "The metric's watermark, as a Unix time.");
+        for (metric, stage) in &stages {
+            if let Some(seconds) = watermark(stage.watermark_ms.get()) {
+                text.sample(&[("metric", metric)], seconds);
+            }
+        }
+    }
+
+    fn render_guests(&self, text: &mut Exposition) {
+        let guests: Vec<(&String, TelemetrySnapshot)> =
+            self.guests.iter().map(|(metric, guest)| (metric, guest.snapshot())).collect();
+        let counters: [(&str, &str, fn(&TelemetrySnapshot) -> u64); 6] = [
+            ("tidemark_sandbox_instances_total", "Instances made.", |guest| guest.instances),
+            ("tidemark_sandbox_traps_total", "Calls that trapped.", |guest| guest.traps),
+            ("tidemark_sandbox_timeouts_total", "Calls that ran out of time.", |guest| guest.timeouts),
+            ("tidemark_sandbox_memory_limits_total", "Calls that ran out of memory.", |guest| guest.memory_limits),
+            ("tidemark_sandbox_malformed_total", "Calls that returned nonsense.", |guest| guest.malformed),
+            ("tidemark_sandbox_verdicts_total", "Groups that were judged by fuel.", |guest| guest.verdicts),
+        ];
+        for (name, help, value) in counters {
+            text.family(name, Counter, help);
+            guests.iter().for_each(|(metric, guest)| text.sample(&[("metric", metric)], value(guest) as f64));
+        }
+    }
+}
+
+impl Exporter {
+    /// Nothing where there is no state yet, or where it cannot be looked at for the moment.
+    fn render_state(&self, text: &mut Exposition) {
+        let Some(Ok(state)) = self.state.get().map(StateInspector::telemetry) else { return };
+        let gauges: [(&str, &str, u64); 7] = [
+            ("tidemark_state_cache_entries", "Keys in memory.", state.cache_entries),
+            ("tidemark_state_cache_bytes", "Bytes of memory that they take.", state.cache_bytes),
+            ("tidemark_state_pinned_bytes", "Bytes pinned by changes as the last commit began.", state.pinned_bytes),
+            ("tidemark_state_commit_bytes", "Bytes of changes in the last commit.", state.commit_bytes),
+            ("tidemark_state_estimated_keys", "About how many keys there are.", state.estimated_keys),
+            ("tidemark_state_file_bytes", "Bytes of live files.", state.file_bytes),
+            ("tidemark_state_memtable_bytes", "Bytes of write buffers.", state.memtable_bytes),
+        ];
+        for (name, help, value) in gauges {
+            text.single(name, Gauge, help, value as f64);
+        }
+        let counters: [(&str, &str, u64); 3] = [
+            ("tidemark_state_cache_hits_total", "Reads answered from memory.", state.cache_hits),
+            ("tidemark_state_cache_misses_total", "Keys read from disk.", state.cache_misses),
+            (
+                "tidemark_state_cache_evictions_total",
+                "Keys dropped from memory for lack of room.",
+                state.cache_evictions,
+            ),
+        ];
+        for (name, help, value) in counters {
+            text.single(name, Counter, help, value as f64);
+        }
+    }
+}
+
+/// A watermark as a Unix time in seconds; `None` before the first event and after the last.
+fn watermark(ms: i64) -> Option<f64> {
+    (ms != i64::MIN && ms != i64::MAX && ms != 0).then(|| ms as f64 * MILLISECONDS)
+}

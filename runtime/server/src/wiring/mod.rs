@@ -1,0 +1,116 @@
+//! A job put together: configuration and modules become an engine with its real ports.
+//!
+//! Everything here creates or opens files, so it runs only behind a configuration without mistakes.
+
+mod checkpoints;
+mod recovery;
+mod sinks;
+mod source;
+mod tick_log;
+
+use crate::catalogue::Deployed;
+use crate::config::Config;
+use crate::sql::catalogue::MetricTables;
+use anyhow::{Context as _, bail};
+use checkpoints::Checkpoints;
+use recovery::{Recovered, Recovery};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tidemark_connectors::cleanse::read_table_files;
+use tidemark_engine::fail_point::Hook;
+use tidemark_engine::telemetry::Telemetry;
+use tidemark_engine::{Engine, EngineParts, EngineSettings, TickLimits};
+use tidemark_state::StateInspector;
+
+/// A job, opened where it was committed or anew.
+pub struct OpenJob {
+    /// What drives it.
+    pub engine: Engine,
+    /// A look at its state, for telemetry.
+    pub state: StateInspector,
+    recovery: Recovery,
+}
+
+impl OpenJob {
+    /// Opens the job of `config`. An error says what is in the way and what to do.
+    pub fn open(
+        config: &Config,
+        metrics: Vec<Deployed>,
+        telemetry: Arc<Telemetry>,
+        hook: Hook,
+    ) -> anyhow::Result<Self> {
+        let data = &config.data;
+        create_folder(&data.dir)?;
+        let tables = read_table_files(&config.cleanse.table)?;
+        let store = Checkpoints::open(config, hook.clone())?;
+        let tick_log = tick_log::open(&data.dir.join("ticks"))?;
+        let Recovered { state, restored, recovery } = recovery::open(config, &store, &tick_log)?;
+        let sinks = sinks::open(config, &metrics, hook.clone())?;
+        let columns = metrics.iter().map(|metric| (metric.spec.name.clone(), metric.spec.output.clone()));
+        MetricTables::add(&data.dir, columns).with_context(|| format!("cannot write into {}", data.dir.display()))?;
+        let inspector = state.inspector();
+        let engine = Engine::open(EngineParts {
+            settings: engine_settings(config, store.snapshot_folder()),
+            metrics: metrics.into_iter().map(|metric| metric.spec).collect(),
+            source: source::open(config)?,
+            sinks,
+            state: Box::new(state),
+            checkpoints: Some(Box::new(store)),
+            tick_log: Some(Box::new(tick_log)),
+            tables: config.cleanse.table.iter().map(|table| table.spec()).collect(),
+            table_files: tables,
+            restored,
+            telemetry,
+            hook,
+        })?;
+        refuse_new_partitions(&engine)?;
+        Ok(Self { engine, state: inspector, recovery })
+    }
+
+    /// To be called behind each commit: ends a recovery whose last epoch has been run again.
+    pub fn committed(&mut self) -> anyhow::Result<()> {
+        self.recovery.committed(self.engine.progress().epoch)
+    }
+}
+
+/// A run that has finished has closed every window: rows of a partition that it never saw would all be too late.
+fn refuse_new_partitions(engine: &Engine) -> anyhow::Result<()> {
+    let progress = engine.progress();
+    let known = |name: &str| progress.partitions.iter().any(|partition| partition.name == name);
+    if !progress.finished {
+        return Ok(());
+    }
+    match engine.partitions().find(|name| !known(name)) {
+        Some(new) => bail!(
+            "the run over this data folder has finished, and {new} was not part of it: a finished run takes no more; \
+             give this input a data folder of its own with --data DIR"
+        ),
+        None => Ok(()),
+    }
+}
+
+fn engine_settings(config: &Config, snapshot_folder: &Path) -> EngineSettings {
+    EngineSettings {
+        key_groups: config.job.key_groups,
+        workers: config.job.workers,
+        tick: TickLimits {
+            records: config.tick.records,
+            block_bytes: config.tick.bytes,
+            interval: Duration::from_millis(config.tick.interval_ms),
+            idle_after: config.watermark.idle_ms.map(|ms| Duration::from_millis(ms.unsigned_abs())),
+        },
+        epoch_records: config.epoch.records,
+        epoch_interval: Duration::from_millis(config.epoch.interval_ms),
+        epoch_dirty_bytes: config.epoch.dirty_bytes,
+        watermark_bound_ms: config.watermark.bound_ms,
+        dedup: config.dedup,
+        archive: config.archive.enabled,
+        checkpoint_every: config.checkpoint.every,
+        snapshot_folder: snapshot_folder.to_owned(),
+    }
+}
+
+fn create_folder(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))
+}

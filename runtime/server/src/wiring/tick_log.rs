@@ -1,0 +1,53 @@
+//! The tick log as the engine drives it.
+
+use std::path::Path;
+use tidemark_connectors::checkpoint::{CheckpointError, TickLog as Segments};
+use tidemark_engine::ids::Epoch;
+use tidemark_engine::ports::{PortError, TickLog};
+
+/// The log in its folder.
+pub(super) struct LocalTickLog(Segments);
+
+/// Opens the log, made if it is missing.
+pub(super) fn open(folder: &Path) -> Result<LocalTickLog, CheckpointError> {
+    Ok(LocalTickLog(Segments::open(folder)?))
+}
+
+impl LocalTickLog {
+    /// The last epoch that was decided, if any is known.
+    pub(super) fn last_epoch(&self) -> Option<Epoch> {
+        self.0.last_epoch()
+    }
+}
+
+impl TickLog for LocalTickLog {
+    fn append(&mut self, epoch: Epoch, record: &[u8]) -> Result<(), PortError> {
+        self.0.append(epoch, record)?;
+        Ok(self.0.sync()?)
+    }
+
+    fn read_after(&mut self, epoch: Epoch) -> Result<Vec<(Epoch, Vec<u8>)>, PortError> {
+        let mut records = Vec::new();
+        for record in self.0.read_from(Epoch(epoch.0 + 1))? {
+            let (found, content) = record?;
+            let expected = Epoch(epoch.0 + 1 + records.len() as u64);
+            if found != expected {
+                return Err(PortError::Stop(format!(
+                    "the tick log has no record of epoch {expected}, the next is of {found}: put its files back from a \
+                     copy, or start with an empty data folder"
+                )));
+            }
+            records.push((found, content));
+        }
+        Ok(records)
+    }
+
+    fn truncate_after(&mut self, epoch: Epoch) -> Result<(), PortError> {
+        Ok(self.0.cut_after(epoch)?)
+    }
+
+    fn forget_before(&mut self, epoch: Epoch) -> Result<(), PortError> {
+        // The records behind the oldest checkpoint are needed, its own is not; whole segments go either way.
+        Ok(self.0.remove_before(epoch)?)
+    }
+}
