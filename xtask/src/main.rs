@@ -19,7 +19,7 @@ cargo xtask CHORE
 
   demo       the main job on a million generated events, with a crash and a recovery
   test       set up, build the metrics and run every test
-  bench      measure: `bench job`, `bench boundary`, `bench state`, `bench all`; results in bench/RESULTS.md
+  bench      measure job, profile, boundary, state or all of it; results in bench/RESULTS.md
   metrics    build the metrics under metrics-wasm/ into components: target/metrics/<crate>.wasm
   setup      install what a fresh machine lacks, or say how
   tidy       check the rules that rustfmt and clippy do not know

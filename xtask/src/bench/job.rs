@@ -42,9 +42,7 @@ struct Rounds {
 
 /// Runs it and returns the section for the results.
 pub(super) fn run() -> Result<String> {
-    let folder = workspace::root().join("target/bench");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let job = Job { input: generate(&folder)?, folder };
+    let job = Job::prepare()?;
     let rounds = job.measure()?;
     let equal = job.verify(!rounds.two_workers.is_empty())?;
     let text = report(&job, &rounds, &equal)?;
@@ -70,12 +68,19 @@ fn generate(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Where its files are.
-struct Job {
+pub(super) struct Job {
     folder: PathBuf,
     input: PathBuf,
 }
 
 impl Job {
+    /// Makes the input, if it is not there.
+    pub(super) fn prepare() -> Result<Self> {
+        let folder = workspace::root().join("target/bench");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(Self { input: generate(&folder)?, folder })
+    }
+
     fn measure(&self) -> Result<Rounds> {
         let has_two_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2);
         let mut rounds = Rounds::default();
@@ -105,7 +110,7 @@ impl Job {
     }
 
     /// Tidemark with `workers`, each with a core. The folder is as new, but for compiled modules.
-    fn tidemark(&self, workers: usize) -> Result<Command> {
+    pub(super) fn tidemark(&self, workers: usize) -> Result<Command> {
         let data = self.data(workers);
         for entry in data.read_dir().into_iter().flatten() {
             let path = entry?.path();

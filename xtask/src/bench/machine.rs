@@ -14,15 +14,18 @@ pub(super) fn describe() -> Result<String> {
     let mut describe = Command::new("git");
     describe.current_dir(workspace::root()).args(["describe", "--always", "--dirty=, with changes"]);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = load().unwrap_or_default();
+    let busy =
+        load.split(' ').next().and_then(|load| load.parse::<f64>().ok()).is_some_and(|load| load > cores as f64 + 1.0);
+    let warning = if busy { " **The machine had other work: elapsed times say little.**" } else { "" };
     Ok(format!(
-        "{}, commit {}. {}, {cores} cores, {} of memory, {}, {}. Load average at the end {}.\n",
+        "{}, commit {}. {}, {cores} cores, {} of memory, {}, {}. Load average at the end {load}.{warning}\n",
         date.trim(),
         output_of(&mut describe)?.trim(),
         line_of("/proc/cpuinfo", "model name").unwrap_or_else(|| "a processor of unknown make".to_owned()),
         memory().unwrap_or_else(|| "an unknown amount".to_owned()),
         kernel.trim(),
         rustc.trim(),
-        load().unwrap_or_else(|| "unknown".to_owned()),
     ))
 }
 

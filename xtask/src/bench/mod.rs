@@ -6,6 +6,7 @@ mod figures;
 mod job;
 mod machine;
 mod pinned;
+mod profile;
 mod results;
 mod rows;
 mod state;
@@ -15,15 +16,16 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, boundary, state or all";
+pub(crate) const HELP: &str = "job, profile, boundary, state or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
     let chosen: &[Benchmark] = match name {
         "job" => &[Benchmark::Job],
+        "profile" => &[Benchmark::Profile],
         "boundary" => &[Benchmark::Boundary],
         "state" => &[Benchmark::State],
-        "all" => &[Benchmark::Job, Benchmark::Boundary, Benchmark::State],
+        "all" => &[Benchmark::Job, Benchmark::Profile, Benchmark::Boundary, Benchmark::State],
         other => bail!("there is no benchmark `{other}`: {HELP}"),
     };
     setup::run()?;
@@ -32,6 +34,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
     for benchmark in chosen {
         let (title, measured) = match benchmark {
             Benchmark::Job => ("Job", job::run()?),
+            Benchmark::Profile => ("Profile", profile::run()?),
             Benchmark::Boundary => ("Boundary", boundary::run()?),
             Benchmark::State => ("State", state::run()?),
         };
@@ -46,6 +49,8 @@ pub(crate) fn run(name: &str) -> Result<()> {
 enum Benchmark {
     /// Two metrics over a million events, against a plain program.
     Job,
+    /// Where the time of that goes.
+    Profile,
     /// What a call into the sandbox costs.
     Boundary,
     /// Five million live keys.
@@ -60,6 +65,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
     for benchmark in chosen {
         command.args(match benchmark {
             Benchmark::Job => &["--bin", "tidemark", "--bin", "baseline"][..],
+            Benchmark::Profile => &["--bin", "tidemark"],
             Benchmark::Boundary => &["--example", "boundary"],
             Benchmark::State => &["--example", "five_million_keys"],
         });

@@ -10,7 +10,7 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// How much further than the first rows that readers see: into the next epoch.
-const FURTHER: u64 = 16 << 20;
+const FURTHER: u64 = 4 << 20;
 
 /// Kills one and starts it again.
 pub(super) fn run() -> Result<()> {
