@@ -49,6 +49,12 @@ impl ProgressLine {
         Self { terminal: !quiet && std::io::stderr().is_terminal(), started: now, last: now, last_records: 0 }
     }
 
+    /// Starts the clock anew: what came before was preparation.
+    pub fn restart(&mut self) {
+        let now = Instant::now();
+        (self.started, self.last) = (now, now);
+    }
+
     /// Says that something takes a while before the run starts.
     pub fn say(&self, what: &str) {
         if self.terminal {

@@ -13,6 +13,9 @@ use tidemark_engine::telemetry::{StageTelemetry, Telemetry};
 use tidemark_state::StateInspector;
 use tidemark_wasm_host::{GuestTelemetry, TelemetrySnapshot};
 
+/// Takes one figure out of a part's counters.
+type Reading<T> = fn(&T) -> f64;
+
 const NANOSECONDS: f64 = 1e-9;
 const MILLISECONDS: f64 = 1e-3;
 
@@ -103,7 +106,7 @@ impl Exporter {
 
     fn render_stages(&self, text: &mut Exposition) {
         let stages = self.engine.stages();
-        let counters: [(&str, &str, fn(&StageTelemetry) -> f64); 6] = [
+        let counters: [(&str, &str, Reading<StageTelemetry>); 6] = [
             ("tidemark_metric_rows_in_total", "Rows that reached the metric.", |stage| stage.rows_in.get() as f64),
             ("tidemark_metric_rows_out_total", "Rows that the metric emitted.", |stage| stage.rows_out.get() as f64),
             ("tidemark_metric_late_total", "Rows too late for the metric.", |stage| stage.late.get() as f64),
@@ -132,17 +135,19 @@ impl Exporter {
     fn render_guests(&self, text: &mut Exposition) {
         let guests: Vec<(&String, TelemetrySnapshot)> =
             self.guests.iter().map(|(metric, guest)| (metric, guest.snapshot())).collect();
-        let counters: [(&str, &str, fn(&TelemetrySnapshot) -> u64); 6] = [
-            ("tidemark_sandbox_instances_total", "Instances made.", |guest| guest.instances),
-            ("tidemark_sandbox_traps_total", "Calls that trapped.", |guest| guest.traps),
-            ("tidemark_sandbox_timeouts_total", "Calls that ran out of time.", |guest| guest.timeouts),
-            ("tidemark_sandbox_memory_limits_total", "Calls that ran out of memory.", |guest| guest.memory_limits),
-            ("tidemark_sandbox_malformed_total", "Calls that returned nonsense.", |guest| guest.malformed),
-            ("tidemark_sandbox_verdicts_total", "Groups that were judged by fuel.", |guest| guest.verdicts),
+        let counters: [(&str, &str, Reading<TelemetrySnapshot>); 6] = [
+            ("tidemark_sandbox_instances_total", "Instances made.", |guest| guest.instances as f64),
+            ("tidemark_sandbox_traps_total", "Calls that trapped.", |guest| guest.traps as f64),
+            ("tidemark_sandbox_timeouts_total", "Calls that ran out of time.", |guest| guest.timeouts as f64),
+            ("tidemark_sandbox_memory_limits_total", "Calls that ran out of memory.", |guest| {
+                guest.memory_limits as f64
+            }),
+            ("tidemark_sandbox_malformed_total", "Calls that returned nonsense.", |guest| guest.malformed as f64),
+            ("tidemark_sandbox_verdicts_total", "Groups that were judged by fuel.", |guest| guest.verdicts as f64),
         ];
         for (name, help, value) in counters {
             text.family(name, Counter, help);
-            guests.iter().for_each(|(metric, guest)| text.sample(&[("metric", metric)], value(guest) as f64));
+            guests.iter().for_each(|(metric, guest)| text.sample(&[("metric", metric)], value(guest)));
         }
     }
 }
@@ -180,5 +185,5 @@ impl Exporter {
 
 /// A watermark as a Unix time in seconds; `None` before the first event and after the last.
 fn watermark(ms: i64) -> Option<f64> {
-    (ms != i64::MIN && ms != i64::MAX && ms != 0).then(|| ms as f64 * MILLISECONDS)
+    (ms != i64::MIN && ms != i64::MAX && ms != 0).then_some(ms as f64 * MILLISECONDS)
 }

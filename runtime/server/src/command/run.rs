@@ -91,6 +91,7 @@ fn run(config: &Config, metrics: Vec<Deployed>, hook: Hook, progress: &mut Progr
     }
     exporter.set_ready(true);
     tracing::info!(job = config.job.name, epoch = %job.engine.progress().epoch, "running");
+    progress.restart();
     let finished = drive(&mut job, &stop, &telemetry, progress);
     exporter.set_ready(false);
     progress.clear();

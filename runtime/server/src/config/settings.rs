@@ -39,12 +39,14 @@ impl Section<'_> {
         for sentence in sentences {
             let (subject, words) = sentence.split_at(sentence.find([' ', ':', '=']).unwrap_or(0));
             let field = subject.strip_prefix(self.path()).map_or(subject, |rest| rest.trim_start_matches('.'));
-            if field.is_empty() || !self.has(field.split(['.', '[']).next().unwrap_or_default()) {
+            let words = words.trim_start_matches([':', ' ']);
+            if !subject.is_empty() && field.is_empty() {
+                self.mistake("", words);
+            } else if self.has(field.split(['.', '[']).next().unwrap_or_default()) {
+                self.mistake(&self.item_place(field, words), words);
+            } else {
                 self.mistake("", sentence);
-                continue;
             }
-            let place = self.item_place(field, words);
-            self.mistake(&place, words.trim_start_matches([':', ' ']));
         }
     }
 

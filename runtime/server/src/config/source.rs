@@ -2,6 +2,7 @@
 
 use super::section::Section;
 use std::fmt;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use tidemark_connectors::source::{GenerateSourceSettings, ReadSettings};
 
@@ -52,8 +53,13 @@ impl SourceSettings {
             }
             Some(Kind::Stdin) => SourceKind::Stdin,
             Some(Kind::Generate) => {
-                let settings: GenerateSourceSettings = section.rest();
-                section.mistakes(settings.generator.mistakes());
+                let says_events = section.field("generator").is_some_and(|generator| generator.get("events").is_some());
+                let mut settings: GenerateSourceSettings = section.rest();
+                if settings.paced_per_second.is_some() && !says_events {
+                    // What keeps to a clock goes on for ever; the default is for files.
+                    settings.generator.events = None;
+                }
+                section.mistakes(settings.mistakes());
                 SourceKind::Generate(Box::new(settings))
             }
             // Without a known kind no other field can be judged.
@@ -90,15 +96,22 @@ impl SourceSettings {
 }
 
 fn read_settings(mut section: Section<'_>) -> ReadSettings {
-    // On a single core a second thread only takes time from the first.
-    let single_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
     let says_decoders = section.has("decoders");
     let mut read: ReadSettings = section.rest();
     section.mistakes(read.mistakes());
-    if single_core && !says_decoders {
-        read.decoders = 0;
+    if !says_decoders {
+        read.decoders = default_decoders();
     }
     read
+}
+
+/// One decoding thread per core, since decoding is most of the work; none on a single core, where a second thread only
+/// takes time from the first.
+fn default_decoders() -> usize {
+    match std::thread::available_parallelism().map_or(1, NonZero::get) {
+        1 => 0,
+        cores => cores.min(ReadSettings::MAX_DECODERS),
+    }
 }
 
 impl fmt::Display for SourceSettings {

@@ -18,7 +18,6 @@ use futures::StreamExt as _;
 use print::{Format, Printer};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use tables::Tables;
 
 /// Memory that a query may use before it spills to temporary files, in bytes.
@@ -94,14 +93,3 @@ pub fn query_blocking(data: &Path, sql: &str, format: Format, out: &mut dyn Writ
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(query(data, sql, format, out))
 }
-
-/// Shared by the parts: where a table's files are, as a URL that DataFusion reads.
-fn table_url(path: &Path) -> Result<datafusion::datasource::listing::ListingTableUrl, DataFusionError> {
-    let absolute = std::path::absolute(path)?;
-    let url = url::Url::from_file_path(&absolute)
-        .map_err(|()| DataFusionError::External(format!("{} is not a path", absolute.display()).into()))?;
-    datafusion::datasource::listing::ListingTableUrl::try_new(url, None)
-}
-
-/// A schema provider that DataFusion owns.
-type SharedTables = Arc<Tables>;

@@ -2,14 +2,14 @@
 
 use super::catalogue::MetricTables;
 use super::row_json::row_json;
-use super::{SharedTables, schema, table_url};
+use super::schema;
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{CatalogProvider, MemTable, MemoryCatalogProvider, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
@@ -61,8 +61,7 @@ impl Tables {
     /// Makes them the tables of `context`.
     pub(super) fn register(self, context: &SessionContext) -> Result<()> {
         let catalogue = MemoryCatalogProvider::new();
-        let tables: SharedTables = Arc::new(self);
-        catalogue.register_schema("data", tables)?;
+        catalogue.register_schema("data", Arc::new(self))?;
         context.register_catalog("tidemark", Arc::new(catalogue));
         Ok(())
     }
@@ -130,6 +129,13 @@ fn parquet_table(files: &[PathBuf], base: &Schema) -> Result<Arc<dyn TableProvid
     let options = ListingOptions::new(Arc::new(format)).with_file_extension(".parquet");
     let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+fn table_url(file: &Path) -> Result<ListingTableUrl> {
+    let absolute = std::path::absolute(file)?;
+    let url = url::Url::from_file_path(&absolute)
+        .map_err(|()| DataFusionError::External(format!("{} is not a path", absolute.display()).into()))?;
+    ListingTableUrl::try_new(url, None)
 }
 
 fn empty_table(schema: SchemaRef) -> Result<Arc<dyn TableProvider>> {
