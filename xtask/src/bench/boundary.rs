@@ -31,7 +31,8 @@ pub(super) fn run() -> Result<String> {
     let worst = shapes.iter().filter(|shape| shape.rows >= 16).max_by(|a, b| a.ratio().total_cmp(&b.ratio()));
     let worst = worst.context("the example printed no line with 16 rows a group")?;
     Ok(format!(
-        "A Welford update on one column of floats; nanoseconds an event, medians of alternating rounds, {}.\n\
+        "A Welford update on one column of floats; nanoseconds an event, medians of alternating rounds, {}. \
+         `plain` is the sandbox without canonical NaNs, which every metric has for the sake of exact replay.\n\
          Command: `cargo xtask bench boundary`.\n\n\
          | | target | measured | |\n| --- | --- | --- | --- |\n\
          | 256 groups × 1 event | ≤ {MOST_NANOSECONDS} ns | {:.1} ns | {} |\n\
@@ -49,10 +50,10 @@ pub(super) fn run() -> Result<String> {
 }
 
 impl Shape {
-    /// `256 × 1   native   sandbox   ratio`; `None` for every other line.
+    /// `256 × 1   native   sandbox   …`; `None` for every other line.
     fn parse(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [groups, "×", rows, native, sandbox, _] = words[..] else { return None };
+        let [groups, "×", rows, native, sandbox, ..] = words[..] else { return None };
         Some(Self {
             groups: groups.parse().ok()?,
             rows: rows.parse().ok()?,
@@ -63,5 +64,18 @@ impl Shape {
 
     fn ratio(&self) -> f64 {
         self.sandbox / self.native
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_shapes_are_read_and_others_left_out() {
+        let shape = Shape::parse("      256 × 16      4.00     6.00   1.50      8.28   1.81").expect("a shape");
+        assert_eq!((shape.groups, shape.rows, shape.ratio()), (256, 16, 1.5));
+        assert!(Shape::parse(" groups × rows    native   sandbox  ratio").is_none());
+        assert!(Shape::parse("      256 × 16                13.40").is_none());
     }
 }
