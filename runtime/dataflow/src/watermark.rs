@@ -82,12 +82,31 @@ impl Watermarks {
     /// Merges and returns the watermark. Monotone: it never goes back, whatever a partition does. While every
     /// partition is idle it stays; when every one has ended it is [`EventTime::MAX`].
     pub fn advance(&mut self) -> EventTime {
-        let active = self.partitions.iter().filter(|p| p.activity == Activity::Active);
-        let least = active.map(|p| p.max_seen.plus_ms(self.bound_ms.saturating_neg()).plus_ms(-1)).min();
-        let all_ended = !self.partitions.is_empty() && self.partitions.iter().all(|p| p.activity == Activity::Ended);
-        let next = if all_ended { EventTime::MAX } else { least.unwrap_or(EventTime::MIN) };
-        self.merged = self.merged.max(next);
+        self.advance_up_to(EventTime::MAX)
+    }
+
+    /// The same, but not beyond `at_most`: the end of time can be approached in steps.
+    pub fn advance_up_to(&mut self, at_most: EventTime) -> EventTime {
+        let next = if self.all_ended() { EventTime::MAX } else { self.least(|p| p.activity == Activity::Active) };
+        self.merged = self.merged.max(next.min(at_most));
         self.merged
+    }
+
+    /// Whether no partition will have another event. Not so before there is a partition.
+    #[must_use]
+    pub fn all_ended(&self) -> bool {
+        !self.partitions.is_empty() && self.partitions.iter().all(|p| p.activity == Activity::Ended)
+    }
+
+    /// What the merged watermark would be if every partition that ever had an event still had some to come.
+    #[must_use]
+    pub fn as_if_active(&self) -> EventTime {
+        self.least(|p| p.max_seen > EventTime::MIN)
+    }
+
+    fn least(&self, counts: impl Fn(&PartitionProgress) -> bool) -> EventTime {
+        let counted = self.partitions.iter().filter(|p| counts(p));
+        counted.map(|p| p.max_seen.plus_ms(self.bound_ms.saturating_neg()).plus_ms(-1)).min().unwrap_or(EventTime::MIN)
     }
 
     /// The merged watermark as of the last [`Self::advance`].

@@ -169,9 +169,10 @@ impl Ingest {
         self.source.bounded()
     }
 
-    /// Whether every partition has ended.
+    /// Whether every partition has ended, and nothing is left to be run again.
     pub(crate) fn ended(&self) -> bool {
-        self.replay.is_empty() && self.lanes.iter().all(|lane| lane.ended)
+        let none_to_come = self.source.bounded() || !self.lanes.is_empty();
+        self.replay.is_empty() && none_to_come && self.lanes.iter().all(|lane| lane.ended)
     }
 
     /// The next tick; `None` if a live source has nothing to say.

@@ -13,6 +13,7 @@ pub mod ports;
 pub mod batch;
 pub mod tick_log;
 mod ingest;
+mod drain;
 mod dedup;
 pub mod enrichment;
 mod job;

@@ -1,5 +1,6 @@
 //! What a job knows of itself besides keyed state: committed with every epoch under one key.
 
+use crate::drain::Drain;
 use crate::ids::{Epoch, Offset, StageId, Tick};
 use crate::ports::{PortError, StateBackend};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct Progress {
     pub joins: BTreeMap<String, String>,
     /// Poison groups held against each metric's budget, with the digest they were made by.
     pub poison: BTreeMap<String, (String, u32)>,
+    /// How far the end of time is approached, once the source has ended.
+    #[serde(default)]
+    pub drain: Option<Drain>,
     /// Whether the source has ended and everything was emitted.
     pub finished: bool,
 }
@@ -68,6 +72,7 @@ impl Progress {
             modules: Vec::new(),
             joins: BTreeMap::new(),
             poison: BTreeMap::new(),
+            drain: None,
             finished: false,
         }
     }

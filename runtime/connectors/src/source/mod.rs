@@ -54,7 +54,8 @@ impl RecordSource {
     #[must_use]
     pub fn new(settings: SourceSettings, cleanse: CleanseSettings) -> Self {
         let origin = Origin::new(settings.from.clone());
-        Self { bounded: origin.bounded(), origin: Some(origin), settings, cleanse, names: Vec::new(), running: None }
+        let names = origin.names();
+        Self { bounded: origin.bounded(), origin: Some(origin), settings, cleanse, names, running: None }
     }
 }
 

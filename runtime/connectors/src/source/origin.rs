@@ -34,6 +34,11 @@ impl Origin {
         matches!(self.kind, SourceKind::Stdin)
     }
 
+    /// The partitions as they are now; none where they can't be seen, which [`Origin::initial`] will tell.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.find().unwrap_or_default().into_iter().collect()
+    }
+
     /// The partitions at the start: those with a position first, for they were there before.
     pub(crate) fn initial(&mut self, positions: &Positions) -> Result<Vec<String>, PortError> {
         let found = self.find()?;

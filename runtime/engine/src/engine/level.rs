@@ -11,7 +11,7 @@ use std::ops::Range;
 type Routed = Vec<Vec<Vec<Vec<RoutedRow>>>>;
 
 impl Engine {
-    /// Runs the stages `level`. Returns each one's rows in canonical order.
+    /// Runs the stages `level`. Returns each one's rows in canonical order, and how many timers were due.
     pub(super) fn run_level(
         &mut self,
         level: Range<usize>,
@@ -19,7 +19,7 @@ impl Engine {
         before: &[EventTime],
         after: &[EventTime],
         dead: &mut Vec<DeadLetter>,
-    ) -> Result<Vec<(usize, StageRows)>, EngineError> {
+    ) -> Result<(Vec<(usize, StageRows)>, usize), EngineError> {
         let routed = self.route(level.clone(), batches, dead);
         let stages = &self.job.stages[level.clone()];
         let (key_groups, poison, retry_pause) = (self.settings.key_groups, &self.poison, self.retry_pause);
@@ -42,7 +42,8 @@ impl Engine {
         let shares = self.workers.iter_mut().zip(&mut self.shards).enumerate();
         let shares = shares.map(|(index, (worker, shard))| (index, worker, &mut **shard)).collect();
         let outputs = run_workers(shares, &run)?;
-        self.collect(level, outputs, after, dead)
+        let timers = outputs.iter().flatten().map(|output| output.timers).sum();
+        Ok((self.collect(level, outputs, after, dead)?, timers))
     }
 
     fn route(&self, level: Range<usize>, batches: &[EventBatch], dead: &mut Vec<DeadLetter>) -> Routed {

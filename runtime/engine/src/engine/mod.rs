@@ -6,6 +6,7 @@
 use crate::archive;
 use crate::dead_letter::DeadLetter;
 use crate::dedup::{Dedup, DedupSettings};
+use crate::drain::Drain;
 use crate::enrichment::{Enrichment, TableSnapshot, TableSpec};
 use crate::error::EngineError;
 use crate::fail_point::{self, Hook};
@@ -17,7 +18,8 @@ use crate::output::Table;
 use crate::plan::ExtractionPlan;
 use crate::ports::{CheckpointStore, Sink, Source, StateBackend, StateShard, TickLog};
 use crate::progress::Progress;
-use crate::stage::Worker;
+use crate::stage::emission::StageRows;
+use crate::stage::{Stage, Worker};
 use crate::telemetry::Telemetry;
 use crate::tick_log::{EpochRecord, TickRecord};
 use arrow_schema::ArrowError;
@@ -251,13 +253,9 @@ impl Engine {
         if self.progress.finished {
             return Ok(Step::Finished);
         }
-        let Some(tick) = self.ingest.tick()? else {
-            if self.ingest.bounded() && self.ingest.ended() {
-                // A source without a single partition: there is nothing to wait for.
-                self.progress.finished = true;
-                self.commit()?;
-                return Ok(Step::Finished);
-            }
+        // Behind its end a source has no more ticks: those that drain the job are empty.
+        let tick = if self.ingest.ended() { Some(TickInput::default()) } else { self.ingest.tick()? };
+        let Some(tick) = tick else {
             if !self.at_epoch_boundary() && self.epoch_is_due() {
                 self.commit()?;
             }
@@ -265,9 +263,9 @@ impl Engine {
         };
         self.run_tick(tick)?;
         (self.hook)(fail_point::TICK_DONE);
-        let ended = self.ingest.ended();
-        if ended || self.epoch_is_due() {
-            self.progress.finished = ended;
+        let at_the_end = self.watermarks.current() == EventTime::MAX || self.ingest.names().next().is_none();
+        self.progress.finished = at_the_end && self.ingest.ended();
+        if self.progress.finished || self.epoch_is_due() {
             self.commit()?;
         }
         Ok(Step::Ticked)
@@ -327,47 +325,60 @@ impl Engine {
         }
         self.epoch.ticks.push(record);
         let before = self.job.watermarks(self.watermarks.current());
-        let watermark = self.watermarks.advance();
+        let target = self.drain_target();
+        let watermark = self.watermarks.advance_up_to(target);
         let after = self.job.watermarks(watermark);
         self.telemetry.watermark_ms.set(watermark.0);
         if self.settings.archive {
             self.archive(&batches)?;
         }
-        self.run_stages(batches, &before, &after, &mut dead)?;
+        let timers = self.run_stages(batches, &before, &after, &mut dead)?;
+        if let Some(drain) = &mut self.progress.drain {
+            *drain = drain.after(timers);
+            self.epoch.records += timers;
+        }
         if let Some(dedup) = &mut self.dedup {
             dedup.expire(watermark, &self.telemetry);
         }
         self.write_dead(&dead)
     }
 
+    /// How far the watermark may go in this tick: once every partition has ended, to the end of time in steps.
+    fn drain_target(&mut self) -> EventTime {
+        if !self.watermarks.all_ended() && !self.ingest.ended() {
+            return EventTime::MAX;
+        }
+        let drain = self.progress.drain.get_or_insert(Drain::START);
+        drain.target(self.watermarks.current(), self.watermarks.as_if_active())
+    }
+
+    /// Runs every level. Returns how many timers were due.
     fn run_stages(
         &mut self,
         mut batches: Vec<crate::batch::EventBatch>,
         before: &[EventTime],
         after: &[EventTime],
         dead: &mut Vec<DeadLetter>,
-    ) -> Result<(), EngineError> {
-        let pause = self.retry_pause;
+    ) -> Result<usize, EngineError> {
+        let mut timers = 0;
         for level in self.job.levels.clone() {
-            let rows = self.run_level(level, &batches, before, after, dead)?;
+            let (rows, due) = self.run_level(level, &batches, before, after, dead)?;
+            timers += due;
             for (index, rows) in rows {
                 let stage = &self.job.stages[index];
                 stage.telemetry.rows_out.add(rows.len() as u64);
                 if rows.len() == 0 {
                     continue;
                 }
-                let batch = rows.record_batch(stage, self.epoch.number).map_err(bug)?;
                 if self.replay.is_empty() {
-                    for sink in &mut self.sinks {
-                        retry(pause, || sink.write(&stage.table, &batch))?;
-                    }
+                    write_rows(&mut self.sinks, stage, &rows, self.epoch.number, self.retry_pause)?;
                 }
                 if self.job.has_readers(index) {
                     batches.push(rows.as_events(stage, &self.plan, self.progress.tick));
                 }
             }
         }
-        Ok(())
+        Ok(timers)
     }
 
     fn archive(&mut self, batches: &[crate::batch::EventBatch]) -> Result<(), EngineError> {
@@ -397,6 +408,27 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Most rows that are given to a sink at once: the common columns repeat in every row.
+const ROWS_PER_WRITE: usize = 16_384;
+
+/// Gives a stage's rows to the sinks, piece by piece.
+fn write_rows(
+    sinks: &mut [Box<dyn Sink>],
+    stage: &Stage,
+    rows: &StageRows,
+    epoch: Epoch,
+    pause: Duration,
+) -> Result<(), EngineError> {
+    for start in (0..rows.len()).step_by(ROWS_PER_WRITE) {
+        let piece = start..rows.len().min(start + ROWS_PER_WRITE);
+        let batch = rows.record_batch(stage, piece, epoch).map_err(bug)?;
+        for sink in &mut *sinks {
+            retry(pause, || sink.write(&stage.table, &batch))?;
+        }
+    }
+    Ok(())
 }
 
 /// The epochs after `committed` that the tick log says were decided: to be run again if the state is an old one.

@@ -10,6 +10,7 @@ use arrow_array::{
 use arrow_schema::ArrowError;
 use arrow_select::concat::concat;
 use arrow_select::take::take;
+use std::ops::Range;
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -118,27 +119,32 @@ impl StageRows {
         self.times.len()
     }
 
-    /// The rows as the metric's table has them.
-    pub(crate) fn record_batch(&self, stage: &Stage, epoch: Epoch) -> Result<RecordBatch, ArrowError> {
-        let count = self.len();
+    /// The rows `piece` as the metric's table has them.
+    pub(crate) fn record_batch(
+        &self,
+        stage: &Stage,
+        piece: Range<usize>,
+        epoch: Epoch,
+    ) -> Result<RecordBatch, ArrowError> {
+        let (start, count) = (piece.start, piece.len());
         let moment = |times: Vec<Option<i64>>| -> ArrayRef {
             Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))
         };
         let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; count])) };
         let bound = |bound: i64| (bound != i64::MIN && bound != i64::MAX).then_some(bound);
         let mut columns = vec![
-            Arc::new(self.keys.clone()) as ArrayRef,
-            moment(self.windows.iter().map(|window| bound(window.0)).collect()),
-            moment(self.windows.iter().map(|window| bound(window.1)).collect()),
-            moment(self.times.iter().copied().map(Some).collect()),
+            Arc::new(self.keys.slice(start, count)) as ArrayRef,
+            moment(self.windows[piece.clone()].iter().map(|window| bound(window.0)).collect()),
+            moment(self.windows[piece.clone()].iter().map(|window| bound(window.1)).collect()),
+            moment(self.times[piece].iter().copied().map(Some).collect()),
             text(&stage.spec.module),
             text(&stage.spec.version),
             text(&stage.spec.digest.to_string()),
             text(&stage.spec.config_digest.to_string()),
             Arc::new(UInt64Array::from(vec![epoch.0; count])),
-            Arc::new(self.row_ids.clone()),
+            Arc::new(self.row_ids.slice(start, count)),
         ];
-        columns.extend(self.columns.iter().cloned());
+        columns.extend(self.columns.iter().map(|column| column.slice(start, count)));
         RecordBatch::try_new(stage.table.schema.clone(), columns)
     }
 }

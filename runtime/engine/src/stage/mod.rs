@@ -116,6 +116,8 @@ pub(crate) struct StageOutput {
     pub(crate) dead: Vec<DeadLetter>,
     /// Groups that failed.
     pub(crate) poison: u32,
+    /// Timers that were due.
+    pub(crate) timers: usize,
 }
 
 /// Due timers are taken this many at a time, to bound what one call sees.
@@ -220,6 +222,7 @@ impl StageRun<'_> {
         loop {
             let timers = self.due()?;
             let Some((_, last)) = timers.last() else { break };
+            self.output.timers += timers.len();
             // Behind a full batch there may be more, from this moment on.
             let more_from = (timers.len() == DUE_BATCH).then_some(last.time);
             let due = self.parse(timers);
