@@ -43,7 +43,7 @@ impl Job {
         let config = format!(
             "[source]\nkind = \"file\"\npath = \"{}\"\n[watermark]\nbound_ms = 40000\n[archive]\nenabled = true\n\
              [tick]\nrecords = 1000\n[epoch]\nrecords = 4000\n[checkpoint]\nevery = 2\n\
-             [sink.parquet]\ncompaction = {{ files = 3, target_bytes = 10000000 }}\n{}",
+             [sink.parquet]\nbuffer_bytes = 65536\ncompaction = {{ files = 3, target_bytes = 10000000 }}\n{}",
             input.display(),
             names.map(metric).concat()
         );
