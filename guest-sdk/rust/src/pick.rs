@@ -27,6 +27,13 @@ impl EarliestText {
         }
     }
 
+    /// Takes the text of `other` if it is earlier.
+    pub fn merge(&mut self, other: Self) {
+        if other.0.is_some() && (self.0.is_none() || other.0 < self.0) {
+            *self = other;
+        }
+    }
+
     /// The text, if it is not later than `event_time_ms`.
     #[must_use]
     pub fn until(&self, event_time_ms: i64) -> Option<&str> {
@@ -101,6 +108,20 @@ mod tests {
             }
             assert_eq!((earliest.until(2), earliest.until(1), latest.get()), (Some("a"), None, Some("d")));
         }
+    }
+
+    #[test]
+    fn the_earlier_one_of_two_wins() {
+        let (mut early, mut late) = (EarliestText::default(), EarliestText::default());
+        early.offer(1, Some("z"));
+        late.offer(2, Some("a"));
+        late.merge(early.clone());
+        assert_eq!(late, early);
+        early.merge(EarliestText::default());
+        assert_eq!(early.until(1), Some("z"));
+        let mut empty = EarliestText::default();
+        empty.merge(early.clone());
+        assert_eq!(empty, early);
     }
 
     #[test]

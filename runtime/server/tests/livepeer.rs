@@ -54,6 +54,21 @@ fn a_whole_session() {
     );
     let expected = json!({ "startup_latency_ms": 4089, "prompt_to_playable_ms": 6744, "e2e_latency_ms": 105 });
     assert_eq!(startup, [expected]);
+    let latency = session.rows("SELECT latency_ms, matched FROM e2e_latency WHERE key = 'db936fab'");
+    assert_eq!(latency, [json!({ "latency_ms": 105, "matched": true })]);
+    let outcome = session.rows("SELECT outcome, swaps FROM startup_outcome WHERE key = 'db936fab'");
+    assert_eq!(outcome, [json!({ "outcome": "success", "swaps": 0 })]);
+}
+
+#[test]
+fn payments_are_exact() {
+    let Some(captures) = captures() else { return };
+    let session = Session::of(&captures.join("session_db936fab.jsonl"));
+    let payments = session.rows("SELECT payments, tickets, face_value_wei, tickets_value_wei FROM payments");
+    let expected = json!({
+        "payments": 6, "tickets": 7, "face_value_wei": "14404800000000000", "tickets_value_wei": "16807200000000000",
+    });
+    assert_eq!(payments, [expected]);
 }
 
 #[test]
@@ -104,6 +119,10 @@ fn a_session_with_a_swap() {
     assert_eq!(first_frame, [json!({ "latency_ms": 10777, "matched": true })]);
     let startup = session.rows("SELECT e2e_latency_ms, swapped FROM startup_latency WHERE key = 'bd1cd871'");
     assert_eq!(startup, [json!({ "e2e_latency_ms": null, "swapped": true })]);
+    let latency = session.rows("SELECT latency_ms, matched FROM e2e_latency WHERE key = 'bd1cd871'");
+    assert_eq!(latency, [json!({ "latency_ms": null, "matched": true })]);
+    let outcome = session.rows("SELECT outcome, swaps FROM startup_outcome WHERE key = 'bd1cd871'");
+    assert_eq!(outcome, [json!({ "outcome": "success", "swaps": 1 })]);
 }
 
 #[test]
@@ -114,4 +133,7 @@ fn a_request_that_nobody_took() {
     assert_eq!(first_frame, [json!({ "latency_ms": null, "matched": false })]);
     let startup = session.rows("SELECT requested, first_frame FROM startup_latency WHERE key = 'a06463a9'");
     assert_eq!(startup, [json!({ "requested": true, "first_frame": false })]);
+    let outcome = session.rows("SELECT outcome FROM startup_outcome WHERE key = 'a06463a9'");
+    assert_eq!(outcome, [json!({ "outcome": "no-orchestrator" })]);
+    assert!(session.rows("SELECT key FROM e2e_latency WHERE key = 'a06463a9'").is_empty());
 }

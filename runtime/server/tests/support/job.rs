@@ -39,7 +39,7 @@ impl Job {
         let metrics = metrics_folder();
         let metric =
             |name: &str| format!("[[metric]]\nname = \"{name}\"\nmodule = \"{}/{name}.wasm\"\n", metrics.display());
-        let names = ["prompt-to-first-frame", "startup-latency", "jitter-coefficient", "sla-score"];
+        let names = ["prompt-to-first-frame", "startup-latency", "startup-outcome", "jitter-coefficient", "sla-score"];
         let config = format!(
             "[source]\nkind = \"file\"\npath = \"{}\"\n[watermark]\nbound_ms = 40000\n[archive]\nenabled = true\n\
              [tick]\nrecords = 1000\n[epoch]\nrecords = 4000\n[checkpoint]\nevery = 2\n\
