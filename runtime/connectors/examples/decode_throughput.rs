@@ -1,4 +1,4 @@
-//! How fast one thread decodes generated events, beside serde_json and sonic-rs reading the same fields into a struct.
+//! How fast one thread decodes generated events, beside serde_json reading the same fields into a struct.
 //!
 //! ```text
 //! cargo run --release -p tidemark-connectors --example decode_throughput [-- EVENTS [CONTENDER]]
@@ -72,13 +72,12 @@ fn main() {
     println!("{events} events, {} bytes each; made at {rate:.0} events/s", lines.len() as u64 / events);
     let blocks = blocks(Bytes::from(lines));
     let mut decoder = Decoder::new(&CleanseSettings::default(), plan()).expect("default settings are good");
-    let mut contenders: [(&str, f64, Contender); 3] = [
+    let mut contenders: [(&str, f64, Contender); 2] = [
         (
             "tidemark decoder",
             0.0,
             Box::new(move |blocks| blocks.iter().map(|block| decoder.decode(block.clone()).rows()).sum()),
         ),
-        ("sonic-rs, struct", 0.0, Box::new(|blocks| typed(blocks, |text| sonic_rs::from_slice(text).ok()))),
         ("serde_json, struct", 0.0, Box::new(|blocks| typed(blocks, |text| serde_json::from_slice(text).ok()))),
     ];
     let only = std::env::args().nth(2).unwrap_or_default();
@@ -89,7 +88,7 @@ fn main() {
             *best = best.max(events as f64 / (seconds() - begun));
         }
     }
-    let reference = contenders[2].1;
+    let reference = contenders[1].1;
     for (name, best, _) in contenders.iter().filter(|(_, best, _)| *best > 0.0) {
         println!(
             "{name:>20}: {best:>10.0} events/s, {:>5.0} ns each, {:.2} x serde_json",

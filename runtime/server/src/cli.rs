@@ -2,9 +2,9 @@
 
 use crate::config::log::LogFormat;
 use crate::config::overrides::{self, Overrides};
-use crate::sql::print::Format;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use tidemark_query::print::Format;
 
 /// A stream processor whose metrics are sandboxed WebAssembly components.
 #[derive(Debug, Parser)]

@@ -13,6 +13,5 @@ pub mod kill;
 pub mod log;
 pub mod progress;
 pub mod signals;
-pub mod sql;
 pub mod telemetry;
 pub mod wiring;

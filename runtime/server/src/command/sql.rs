@@ -2,8 +2,8 @@
 
 use crate::cli::SqlArguments;
 use crate::exit::Failure;
-use crate::sql::{QueryError, query_blocking};
 use std::io::{self, BufWriter, ErrorKind};
+use tidemark_query::{QueryError, query_blocking};
 
 /// Answers the query on standard output.
 pub fn execute(arguments: &SqlArguments) -> Result<(), Failure> {

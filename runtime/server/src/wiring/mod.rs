@@ -10,7 +10,6 @@ mod tick_log;
 
 use crate::catalogue::Deployed;
 use crate::config::Config;
-use crate::sql::catalogue::MetricTables;
 use anyhow::{Context as _, bail};
 use checkpoints::Checkpoints;
 use recovery::{Recovered, Recovery};
@@ -21,6 +20,7 @@ use tidemark_connectors::cleanse::read_table_files;
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_engine::{Engine, EngineParts, EngineSettings, TickLimits};
+use tidemark_query::catalogue::MetricTables;
 use tidemark_state::StateInspector;
 
 /// A job, opened where it was committed or anew.

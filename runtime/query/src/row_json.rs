@@ -1,6 +1,6 @@
 //! `row_json`: the columns of a metric as one JSON object per row.
 
-use super::value::to_json;
+use crate::value::to_json;
 use datafusion::arrow::array::{ArrayRef, StringBuilder};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result;

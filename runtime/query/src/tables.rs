@@ -1,8 +1,8 @@
 //! The tables of a data folder, opened when a query names them.
 
-use super::catalogue::MetricTables;
-use super::row_json::row_json;
-use super::schema;
+use crate::catalogue::MetricTables;
+use crate::row_json::row_json;
+use crate::schema;
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};

@@ -1,6 +1,6 @@
 //! Answers as a table for people, as JSON and as CSV.
 
-use super::value::{to_json, to_text};
+use crate::value::{to_json, to_text};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Schema};
