@@ -59,7 +59,7 @@ impl Guest for Evil {
             let rows = start..end as usize;
             start = rows.end;
             if validity.is_empty() {
-                values[rows].iter().for_each(|&value| state.add(value));
+                state.fold(&values[rows]);
             } else {
                 let present = |row: &usize| validity[row / 8] >> (row % 8) & 1 == 1;
                 rows.filter(present).for_each(|row| state.add(values[row]));
@@ -75,7 +75,7 @@ impl Guest for Evil {
         let (mut samples, mut means, mut labels) = (Vec::new(), Vec::new(), ByteStrings::empty());
         for group in 0..count {
             let state = Welford::from_bytes(batch.groups.states.get(group));
-            samples.push(state.count as i64);
+            samples.push(state.count);
             means.push(state.mean);
             labels.push(batch.groups.keys.get(group));
         }
@@ -115,6 +115,9 @@ impl Guest for Evil {
 
 /// Attacks on the groups whose key starts with `evil`.
 fn attack(groups: &Groups, folded: &mut Folded) {
+    if ATTACK.get() == Attack::None {
+        return;
+    }
     let all = 0..groups.times.len();
     let targets: Vec<u32> =
         all.filter(|&group| groups.keys.get(group).starts_with(b"evil")).map(|group| group as u32).collect();

@@ -109,8 +109,8 @@ pub const ATTACKS: [(&str, Attack); 30] = [
 /// Number of values, their mean, and the sum of squared distances from it.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Welford {
-    /// Number of values.
-    pub count: u64,
+    /// Number of values. Signed, because processors turn signed integers into floats faster.
+    pub count: i64,
     /// Their mean.
     pub mean: f64,
     /// Sum of squared distances from the mean.
@@ -118,6 +118,21 @@ pub struct Welford {
 }
 
 impl Welford {
+    /// Adds values.
+    #[inline]
+    pub fn fold(&mut self, values: &[f64]) {
+        match values {
+            [value] => self.add(*value),
+            values => self.fold_many(values),
+        }
+    }
+
+    /// A function of its own, without calls, so that the loop keeps everything in registers.
+    #[inline(never)]
+    fn fold_many(&mut self, values: &[f64]) {
+        values.iter().for_each(|&value| self.add(value));
+    }
+
     /// Adds a value.
     pub fn add(&mut self, value: f64) {
         self.count += 1;
@@ -157,6 +172,6 @@ impl Welford {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let Ok(bytes) = <&[u8; 24]>::try_from(bytes) else { return Self::default() };
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
-        Self { count: word(0), mean: f64::from_bits(word(8)), distances: f64::from_bits(word(16)) }
+        Self { count: word(0) as i64, mean: f64::from_bits(word(8)), distances: f64::from_bits(word(16)) }
     }
 }

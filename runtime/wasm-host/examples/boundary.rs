@@ -104,7 +104,7 @@ fn native_update(batch: &GuestBatch) -> Folded {
     let mut row = 0;
     for (group, &end) in batch.groups.row_ends.iter().enumerate() {
         let mut state = Welford::from_bytes(batch.groups.states.get(group));
-        values[row..end as usize].iter().for_each(|&value| state.add(value));
+        state.fold(&values[row..end as usize]);
         row = end as usize;
         states.push(&state.to_bytes());
     }

@@ -1,8 +1,9 @@
 //! Compiled code on disk, so that a start does not compile again.
 //!
-//! An entry is named by the module's digest and by everything that decides about its code: wasmtime's version, the
-//! engine's settings and the CPU's features. It is native code, so nothing may be executed that this process did not
-//! write: the folder is private, and an entry whose checksum or name does not fit is compiled again, never loaded.
+//! An entry is named by the module's digest and by everything that decides about its code: the version of our rewriting,
+//! wasmtime's, the engine's settings and the CPU's features. It is native code, so nothing may be executed that this
+//! process did not write: the folder is private, and an entry whose checksum or name does not fit is compiled again,
+//! never loaded.
 
 use crate::host::HostError;
 use sha2::{Digest as _, Sha256};
@@ -40,14 +41,21 @@ impl CodeCache {
         Ok(Self { folder: folder.to_owned(), most_bytes })
     }
 
-    /// The compiled `bytes`, whose digest is `digest`: from the cache if possible, else compiled and kept.
-    pub(crate) fn component(&self, engine: &Engine, digest: Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
-        let name = format!("{digest}-{}.{EXTENSION}", engine_id(engine));
+    /// The module with `digest`, after a rewriting of version `rewriting`: from the cache if possible, else what
+    /// `compile` returns, which is kept.
+    pub(crate) fn component(
+        &self,
+        engine: &Engine,
+        digest: Digest,
+        rewriting: Option<u32>,
+        compile: impl FnOnce() -> wasmtime::Result<Component>,
+    ) -> wasmtime::Result<Component> {
+        let name = format!("{digest}-{}-{}.{EXTENSION}", engine_id(engine), rewriting.unwrap_or(0));
         let path = self.folder.join(&name);
         if let Some(component) = load(engine, &path, &name) {
             return Ok(component);
         }
-        let component = Component::from_binary(engine, bytes)?;
+        let component = compile()?;
         if let Err(error) = self.keep(&path, &name, &component.serialize()?) {
             // The module works without; only the next start takes longer.
             tracing::warn!(path = %path.display(), %error, "compiled code could not be kept");

@@ -45,7 +45,8 @@ fn deterministic(settings: &HostSettings) -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
     config.concurrency_support(false);
-    config.cranelift_nan_canonicalization(settings.canonical_nans);
+    // `canonical_nan` does it better.
+    config.cranelift_nan_canonicalization(false);
     config.wasm_relaxed_simd(false);
     config.relaxed_simd_deterministic(true);
     config.wasm_multi_memory(false);

@@ -23,6 +23,7 @@ mod limits;
 
 mod admission;
 mod cache;
+mod canonical_nan;
 mod check;
 mod engine;
 mod host;

@@ -98,9 +98,8 @@ pub struct HostSettings {
     pub describe_bytes: usize,
     /// Native stack of a call. The calling thread must have this much and some 256 KiB more.
     pub stack_bytes: usize,
-    /// Whether every operation that gives a NaN gives the same one, on every kind of CPU. It costs some 6 cycles for
-    /// each operation on floats. Without it, modules that look at the bits of a NaN, or keep them in their state, may
-    /// see other bits on another kind of CPU; emitted NaNs are made one in any case.
+    /// Whether a module that looks at the bits of a NaN, or keeps them in its state, sees the same ones on every kind of
+    /// CPU. Off only to measure what it costs; emitted NaNs are made one in any case.
     pub canonical_nans: bool,
     /// The most that any module's `memory_bytes` may be.
     pub memory_bytes: usize,

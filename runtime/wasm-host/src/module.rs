@@ -1,6 +1,7 @@
 //! A module: admitted, compiled, described, and ready to be instantiated with a configuration.
 
 use crate::admission::{LoadError, check_bytes, check_imports};
+use crate::canonical_nan;
 use crate::check::parse_descriptor;
 use crate::failure::CallFailure;
 use crate::guest::WasmGuest;
@@ -88,9 +89,14 @@ impl Module {
 }
 
 fn compile(host: &Shared, engine: &Engine, digest: Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
+    let canonical = host.settings.canonical_nans;
+    let compile = || match canonical {
+        true => Component::from_binary(engine, &canonical_nan::rewrite(bytes)?),
+        false => Component::from_binary(engine, bytes),
+    };
     match &host.cache {
-        Some(cache) => cache.component(engine, digest, bytes),
-        None => Component::from_binary(engine, bytes),
+        Some(cache) => cache.component(engine, digest, canonical.then_some(canonical_nan::VERSION), compile),
+        None => compile(),
     }
 }
 
