@@ -140,6 +140,12 @@ pub trait StateShard: Any + Send {
     /// nothing when it fails.
     fn due(&mut self, stage: StageId, until: EventTime, limit: usize) -> Result<Vec<(KeyGroup, Timer)>, PortError>;
 
+    /// When the earliest timer of `stage` is due, over all key groups of the shard.
+    fn earliest(&mut self, stage: StageId) -> Result<Option<EventTime>, PortError>;
+
+    /// How many timers [`StateShard::due`] would return, without removing them.
+    fn count_due(&mut self, stage: StageId, until: EventTime, limit: usize) -> Result<usize, PortError>;
+
     /// Bytes of changes that are not committed yet: keys, values and timers. A function of the changes, not of how
     /// they are spread over shards.
     fn dirty_bytes(&self) -> usize;
@@ -169,7 +175,7 @@ pub trait StateBackend: Send {
     fn meta_prefix(&self, prefix: &[u8]) -> Result<Vec<MetaEntry>, PortError>;
 
     /// The commit point: every change of every shard and `meta`, in one synced write. All of it or nothing.
-    fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: MetaBatch) -> Result<(), PortError>;
+    fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: &MetaBatch) -> Result<(), PortError>;
 
     /// Writes an image of the last commit into the new folder `into`, by hard links where the file system has them.
     fn snapshot(&self, into: &Path) -> Result<(), PortError>;

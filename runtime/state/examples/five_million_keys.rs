@@ -36,7 +36,7 @@ impl Job {
     }
 
     fn commit(&mut self) -> Result<(), PortError> {
-        self.state.commit(&mut self.shards, MetaBatch::default())
+        self.state.commit(&mut self.shards, &MetaBatch::default())
     }
 
     fn commit_if_large(&mut self) -> Result<(), PortError> {

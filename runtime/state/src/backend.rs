@@ -28,7 +28,7 @@ use tidemark_engine::ports::{MetaBatch, PortError, StateBackend, StateShard};
 /// let mut state = RocksState::open(&settings, KeyGroups::DEFAULT)?;
 /// let mut shards = state.shards(1)?;
 /// shards[0].put(&key, b"value");
-/// state.commit(&mut shards, MetaBatch::default())?;
+/// state.commit(&mut shards, &MetaBatch::default())?;
 /// drop((state, shards));
 ///
 /// let state = RocksState::open(&settings, KeyGroups::DEFAULT)?;
@@ -109,7 +109,7 @@ impl StateBackend for RocksState {
         Ok(self.database.scan(META, prefix, usize::MAX)?)
     }
 
-    fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: MetaBatch) -> Result<(), PortError> {
+    fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: &MetaBatch) -> Result<(), PortError> {
         let shards = self.own(shards)?;
         let commit_bytes: usize = shards.iter().map(|shard| shard.dirty_bytes()).sum();
         let mut batch = WriteBatch::with_capacity_bytes(commit_bytes + commit_bytes / 4);

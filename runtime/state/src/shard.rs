@@ -146,6 +146,14 @@ impl StateShard for RocksShard {
         Ok(self.timers.due(&self.database, stage, until, limit)?)
     }
 
+    fn earliest(&mut self, stage: StageId) -> Result<Option<EventTime>, PortError> {
+        Ok(self.timers.earliest(&self.database, stage)?)
+    }
+
+    fn count_due(&mut self, stage: StageId, until: EventTime, limit: usize) -> Result<usize, PortError> {
+        Ok(self.timers.count_due(&self.database, stage, until, limit)?)
+    }
+
     fn dirty_bytes(&self) -> usize {
         self.cache.change_bytes() + self.timers.change_bytes()
     }

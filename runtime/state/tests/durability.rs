@@ -175,7 +175,7 @@ fn a_commit_that_failed_leaves_changes_in_memory_and_the_disk_as_it_was() {
         }
         let dirty = shards[0].dirty_bytes();
         for _ in 0..2 {
-            let error = state.commit(&mut shards, MetaBatch::default()).expect_err("the file is too large");
+            let error = state.commit(&mut shards, &MetaBatch::default()).expect_err("the file is too large");
             assert!(error.to_string().contains("File too large"), "{error}");
             assert_eq!(shards[0].dirty_bytes(), dirty);
             assert_eq!(shards[0].get(&small).expect("get"), Some(&b"second"[..]));
@@ -227,7 +227,7 @@ fn shards_of_an_earlier_call_cannot_be_committed() {
     let mut state = open(folder.path());
     let mut stale = state.shards(1).expect("shards");
     let mut fresh = state.shards(1).expect("shards");
-    assert!(matches!(state.commit(&mut stale, MetaBatch::default()), Err(PortError::Stop(_))));
+    assert!(matches!(state.commit(&mut stale, &MetaBatch::default()), Err(PortError::Stop(_))));
     commit(&mut state, &mut fresh);
 }
 
@@ -237,9 +237,9 @@ fn meta_is_set_deleted_and_listed_by_prefix() {
     let mut state = open(folder.path());
     let entry = |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec());
     let puts = vec![entry(b"sink/b", b"2"), entry(b"sink/a", b"1"), entry(b"sinl", b"3"), entry(b"sin", b"4")];
-    state.commit(&mut [], MetaBatch { puts, deletes: vec![] }).expect("commit");
+    state.commit(&mut [], &MetaBatch { puts, deletes: vec![] }).expect("commit");
     assert_eq!(state.meta_prefix(b"sink/").expect("meta"), [entry(b"sink/a", b"1"), entry(b"sink/b", b"2")]);
-    state.commit(&mut [], MetaBatch { puts: vec![], deletes: vec![b"sink/a".to_vec()] }).expect("commit");
+    state.commit(&mut [], &MetaBatch { puts: vec![], deletes: vec![b"sink/a".to_vec()] }).expect("commit");
     assert_eq!(state.meta(b"sink/a").expect("meta"), None);
     assert_eq!(state.meta(b"sinl").expect("meta"), Some(b"3".to_vec()));
 }

@@ -96,6 +96,13 @@ impl Model {
         due.into_iter().map(|(_, timer, group)| (group, timer)).collect()
     }
 
+    /// When the earliest timer is due, and how many [`Model::due`] would return.
+    fn ahead(&self, stage: u16, until: i64, limit: usize, worker: usize, workers: usize) -> (Option<EventTime>, usize) {
+        let mine = |timer: &&ModelTimer| timer.0 == StageId(stage) && worker_of(timer.2.0, workers) == worker;
+        let times = || self.now.timers.iter().filter(mine).map(|timer| timer.1.time);
+        (times().min(), times().filter(|time| time.0 <= until).count().min(limit))
+    }
+
     fn change_bytes(&self) -> usize {
         let value = |key| self.now.values.get(key).map_or(0, Vec::len);
         let keys: usize = self.touched_keys.iter().map(|key| key.len() + value(key)).sum();
@@ -179,6 +186,10 @@ impl<'a> Pair<'a> {
             Operation::Due { stage, until, limit } => {
                 let workers = self.shards.len();
                 for (worker, shard) in self.shards.iter_mut().enumerate() {
+                    let (earliest, count) = self.model.ahead(*stage, *until, *limit, worker, workers);
+                    prop_assert_eq!(shard.earliest(StageId(*stage)).expect("earliest"), earliest);
+                    let counted = shard.count_due(StageId(*stage), EventTime(*until), *limit);
+                    prop_assert_eq!(counted.expect("count"), count);
                     let due = shard.due(StageId(*stage), EventTime(*until), *limit).expect("due");
                     prop_assert_eq!(due, self.model.due(*stage, *until, *limit, worker, workers));
                 }
@@ -197,7 +208,7 @@ impl<'a> Pair<'a> {
         let meta =
             MetaBatch { puts: vec![(b"commits".to_vec(), model.now.commits.to_be_bytes().to_vec())], deletes: vec![] };
         let state = self.state.as_mut().expect("open");
-        state.commit(&mut self.shards, meta).expect("commit");
+        state.commit(&mut self.shards, &meta).expect("commit");
         model.committed = model.now.clone();
         model.touched_keys.clear();
         model.touched_timers.clear();

@@ -73,7 +73,7 @@ impl Engine {
         self.keep_progress(number);
         meta.puts.push(self.progress.entry());
         meta.puts.extend(handles.iter().map(|(name, handle)| (handle_key(name), handle.clone())));
-        retry(self.retry_pause, || self.state.commit(&mut self.shards, meta.clone()))
+        retry(self.retry_pause, || self.state.commit(&mut self.shards, &meta))
     }
 
     fn keep_progress(&mut self, number: Epoch) {

@@ -1,11 +1,14 @@
 //! The stages of a level, run by every worker side by side: one barrier per level.
 
-use super::{ArrowError, DeadLetter, Engine, EngineError, EventTime, StateShard, bug};
+use super::{DeadLetter, Engine, EngineError, EventTime, StateShard};
 use crate::batch::EventBatch;
 use crate::stage::emission::StageRows;
 use crate::stage::route::RoutedRow;
-use crate::stage::{StageInput, StageOutput, Worker};
+use crate::stage::{StageInput, Worker, WorkerRows};
 use std::ops::Range;
+
+/// A worker and its state.
+type Share<'a> = (&'a mut Worker, &'a mut dyn StateShard);
 
 /// Rows by stage of the level, worker and consumer.
 type Routed = Vec<Vec<Vec<Vec<RoutedRow>>>>;
@@ -23,7 +26,7 @@ impl Engine {
         let routed = self.route(level.clone(), batches, dead);
         let stages = &self.job.stages[level.clone()];
         let (key_groups, poison, retry_pause) = (self.settings.key_groups, &self.poison, self.retry_pause);
-        let run = |(index, worker, shard): Share<'_>| -> Result<Vec<StageOutput>, EngineError> {
+        let run = |index: usize, (worker, shard): Share<'_>| -> Result<Vec<WorkerRows>, EngineError> {
             let mut outputs = Vec::with_capacity(stages.len());
             for (place, stage) in stages.iter().enumerate() {
                 let input = StageInput {
@@ -39,9 +42,9 @@ impl Engine {
             }
             Ok(outputs)
         };
-        let shares = self.workers.iter_mut().zip(&mut self.shards).enumerate();
-        let shares = shares.map(|(index, (worker, shard))| (index, worker, &mut **shard)).collect();
-        let outputs = run_workers(shares, &run)?;
+        let shares: Vec<Share<'_>> =
+            self.workers.iter_mut().zip(&mut self.shards).map(|(worker, shard)| (worker, &mut **shard)).collect();
+        let outputs: Vec<Vec<WorkerRows>> = self.threads.each(shares, &run).into_iter().collect::<Result<_, _>>()?;
         let timers = outputs.iter().flatten().map(|output| output.timers).sum();
         Ok((self.collect(level, outputs, after, dead)?, timers))
     }
@@ -68,11 +71,11 @@ impl Engine {
     fn collect(
         &mut self,
         level: Range<usize>,
-        outputs: Vec<Vec<StageOutput>>,
+        outputs: Vec<Vec<WorkerRows>>,
         after: &[EventTime],
         dead: &mut Vec<DeadLetter>,
     ) -> Result<Vec<(usize, StageRows)>, EngineError> {
-        let mut by_stage: Vec<Vec<StageOutput>> = level.clone().map(|_| Vec::new()).collect();
+        let mut by_stage: Vec<Vec<WorkerRows>> = level.clone().map(|_| Vec::new()).collect();
         for outputs in outputs {
             by_stage.iter_mut().zip(outputs).for_each(|(stage, output)| stage.push(output));
         }
@@ -81,11 +84,11 @@ impl Engine {
             let stage = &self.job.stages[index];
             stage.telemetry.watermark_ms.set(after[index].0);
             let first = dead.len();
-            let mut emissions = Vec::with_capacity(outputs.len());
+            let mut parts = Vec::with_capacity(outputs.len());
             for output in outputs {
                 self.poison[index] = self.poison[index].saturating_add(output.poison);
                 dead.extend(output.dead);
-                emissions.push(output.emission);
+                parts.push(output.rows);
             }
             sort_letters(&mut dead[first..]);
             let quarantined = self.poison[index] > stage.spec.error_budget;
@@ -93,31 +96,10 @@ impl Engine {
                 tracing::error!(metric = %stage.spec.name, "quarantined: more poison groups than its budget");
             }
             stage.telemetry.quarantined.set(i64::from(quarantined));
-            rows.push((index, StageRows::merge(stage, emissions).map_err(|error: ArrowError| bug(error))?));
+            rows.push((index, StageRows::merge(parts)?));
         }
         Ok(rows)
     }
-}
-
-/// A worker, its number and its state.
-type Share<'a> = (usize, &'a mut Worker, &'a mut dyn StateShard);
-
-/// Runs `run` for every worker: the first on this thread, the others beside it.
-fn run_workers(
-    shares: Vec<Share<'_>>,
-    run: &(dyn Fn(Share<'_>) -> Result<Vec<StageOutput>, EngineError> + Sync),
-) -> Result<Vec<Vec<StageOutput>>, EngineError> {
-    let mut shares = shares.into_iter();
-    let Some(first) = shares.next() else { return Ok(Vec::new()) };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = shares.map(|share| scope.spawn(move || run(share))).collect();
-        let mut outputs = vec![run(first)?];
-        for other in others {
-            let output = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            outputs.push(output);
-        }
-        Ok(outputs)
-    })
 }
 
 /// Dead letters of one stage in an order that does not depend on the number of workers.

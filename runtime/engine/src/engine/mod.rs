@@ -18,23 +18,25 @@ use crate::output::Table;
 use crate::plan::ExtractionPlan;
 use crate::ports::{CheckpointStore, Sink, Source, StateBackend, StateShard, TickLog};
 use crate::progress::Progress;
-use crate::stage::emission::StageRows;
+use crate::stage::emission::{ROWS_PER_BATCH, StageRows};
 use crate::stage::{Stage, Worker};
 use crate::telemetry::Telemetry;
 use crate::tick_log::{EpochRecord, TickRecord};
-use arrow_schema::ArrowError;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemark_dataflow::watermark::{Activity, Watermarks};
 use tidemark_dataflow::{EventTime, KeyGroups};
 
+mod ahead;
 mod commit;
 mod level;
 pub(crate) mod retry;
+mod threads;
 
 use commit::recover_sinks;
 use retry::{FIRST_PAUSE, retry};
+use threads::Threads;
 
 /// How an engine runs. Changing `key_groups` needs a new job; everything else may differ from run to run.
 #[derive(Clone, Debug)]
@@ -113,6 +115,7 @@ pub struct Engine {
     /// State of each worker.
     shards: Vec<Box<dyn StateShard>>,
     workers: Vec<Worker>,
+    threads: Threads,
     checkpoints: Option<Box<dyn CheckpointStore>>,
     tick_log: Option<Box<dyn TickLog>>,
     dedup: Option<Dedup>,
@@ -200,6 +203,7 @@ impl Engine {
             dead_letters: Table::dead_letters(),
             checkpoints: parts.checkpoints,
             hook: parts.hook,
+            threads: Threads::start(settings.workers)?,
             settings,
             plan,
             job,
@@ -325,7 +329,7 @@ impl Engine {
         }
         self.epoch.ticks.push(record);
         let before = self.job.watermarks(self.watermarks.current());
-        let target = self.drain_target();
+        let target = self.drain_target()?;
         let watermark = self.watermarks.advance_up_to(target);
         let after = self.job.watermarks(watermark);
         self.telemetry.watermark_ms.set(watermark.0);
@@ -333,8 +337,7 @@ impl Engine {
             self.archive(&batches)?;
         }
         let timers = self.run_stages(batches, &before, &after, &mut dead)?;
-        if let Some(drain) = &mut self.progress.drain {
-            *drain = drain.after(timers);
+        if self.progress.drain.is_some() {
             self.epoch.records += timers;
         }
         if let Some(dedup) = &mut self.dedup {
@@ -344,12 +347,18 @@ impl Engine {
     }
 
     /// How far the watermark may go in this tick: once every partition has ended, to the end of time in steps.
-    fn drain_target(&mut self) -> EventTime {
+    fn drain_target(&mut self) -> Result<EventTime, EngineError> {
         if !self.watermarks.all_ended() && !self.ingest.ended() {
-            return EventTime::MAX;
+            return Ok(EventTime::MAX);
         }
+        let mut ahead = ahead::OpenTimers {
+            job: &self.job,
+            shards: &mut self.shards,
+            poison: &self.poison,
+            retry_pause: self.retry_pause,
+        };
         let drain = self.progress.drain.get_or_insert(Drain::START);
-        drain.target(self.watermarks.current(), self.watermarks.as_if_active())
+        drain.next(self.watermarks.current(), self.watermarks.as_if_active(), &mut ahead)
     }
 
     /// Runs every level. Returns how many timers were due.
@@ -388,7 +397,7 @@ impl Engine {
         let (pause, names): (_, Vec<&str>) = (self.retry_pause, self.ingest.names().collect());
         for batch in batches.iter().filter(|batch| batch.rows() > 0) {
             let name = names[batch.partition.0 as usize];
-            let rows = archive::event_rows(&self.events, &self.plan, batch, name, self.epoch.number).map_err(bug)?;
+            let rows = archive::event_rows(&self.events, &self.plan, batch, name, self.epoch.number)?;
             for sink in &mut self.sinks {
                 retry(pause, || sink.write(&self.events, &rows))?;
             }
@@ -402,16 +411,13 @@ impl Engine {
         }
         dead.iter().for_each(|letter| self.telemetry.add_dead(letter.reason, 1));
         let (pause, names): (_, Vec<&str>) = (self.retry_pause, self.ingest.names().collect());
-        let rows = archive::dead_rows(&self.dead_letters, dead, &names, self.epoch.number).map_err(bug)?;
+        let rows = archive::dead_rows(&self.dead_letters, dead, &names, self.epoch.number)?;
         for sink in &mut self.sinks {
             retry(pause, || sink.write(&self.dead_letters, &rows))?;
         }
         Ok(())
     }
 }
-
-/// Most rows that are given to a sink at once: the common columns repeat in every row.
-const ROWS_PER_WRITE: usize = 16_384;
 
 /// Gives a stage's rows to the sinks, piece by piece.
 fn write_rows(
@@ -421,9 +427,9 @@ fn write_rows(
     epoch: Epoch,
     pause: Duration,
 ) -> Result<(), EngineError> {
-    for start in (0..rows.len()).step_by(ROWS_PER_WRITE) {
-        let piece = start..rows.len().min(start + ROWS_PER_WRITE);
-        let batch = rows.record_batch(stage, piece, epoch).map_err(bug)?;
+    for start in (0..rows.len()).step_by(ROWS_PER_BATCH) {
+        let piece = start..rows.len().min(start + ROWS_PER_BATCH);
+        let batch = rows.record_batch(stage, piece, epoch)?;
         for sink in &mut *sinks {
             retry(pause, || sink.write(&stage.table, &batch))?;
         }
@@ -467,9 +473,4 @@ fn drop_duplicates(dedup: &mut Dedup, batch: &mut crate::batch::EventBatch, tele
         }
     }
     telemetry.duplicates.add(duplicates);
-}
-
-/// An array that doesn't fit its table: a mistake of ours, never of the input.
-fn bug(error: ArrowError) -> EngineError {
-    EngineError::Job(format!("internal error, please report it: {error}"))
 }

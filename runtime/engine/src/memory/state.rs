@@ -81,7 +81,7 @@ impl StateBackend for MemoryState {
         Ok(entries.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: MetaBatch) -> Result<(), PortError> {
+    fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: &MetaBatch) -> Result<(), PortError> {
         let mut committed = self.lock();
         for shard in shards {
             let shard: &mut dyn Any = &mut **shard;
@@ -99,7 +99,7 @@ impl StateBackend for MemoryState {
                 committed.timers.remove(&timer);
             }
         }
-        committed.meta.extend(meta.puts);
+        committed.meta.extend(meta.puts.iter().cloned());
         meta.deletes.iter().for_each(|key| drop(committed.meta.remove(key)));
         Ok(())
     }
@@ -115,6 +115,14 @@ struct MemoryShard {
     changed: BTreeSet<StateKey>,
     set: BTreeSet<TimerEntry>,
     gone: BTreeSet<TimerEntry>,
+}
+
+impl MemoryShard {
+    /// Timers of `stage`, earliest first.
+    fn timers_of(&self, stage: StageId) -> impl Iterator<Item = &TimerEntry> {
+        let first = (stage, EventTime::MIN, StateKey::default(), KeyGroup(0));
+        self.timers.range(first..).take_while(move |entry| entry.0 == stage)
+    }
 }
 
 impl StateShard for MemoryShard {
@@ -151,8 +159,7 @@ impl StateShard for MemoryShard {
     }
 
     fn due(&mut self, stage: StageId, until: EventTime, limit: usize) -> Result<Vec<(KeyGroup, Timer)>, PortError> {
-        let first = (stage, EventTime::MIN, StateKey::default(), KeyGroup(0));
-        let due = self.timers.range(first..).take_while(|entry| entry.0 == stage && entry.1 <= until);
+        let due = self.timers_of(stage).take_while(|entry| entry.1 <= until);
         let due: Vec<TimerEntry> = due.take(limit).cloned().collect();
         for entry in &due {
             self.timers.remove(entry);
@@ -160,6 +167,14 @@ impl StateShard for MemoryShard {
             self.gone.insert(entry.clone());
         }
         Ok(due.into_iter().map(|(_, time, key, group)| (group, Timer { time, key })).collect())
+    }
+
+    fn earliest(&mut self, stage: StageId) -> Result<Option<EventTime>, PortError> {
+        Ok(self.timers_of(stage).next().map(|entry| entry.1))
+    }
+
+    fn count_due(&mut self, stage: StageId, until: EventTime, limit: usize) -> Result<usize, PortError> {
+        Ok(self.timers_of(stage).take_while(|entry| entry.1 <= until).take(limit).count())
     }
 
     fn dirty_bytes(&self) -> usize {

@@ -3,12 +3,15 @@
 use super::Stage;
 use crate::guest::{Emitted, Groups, VarBytes};
 use crate::ids::Epoch;
+use crate::metric::MetricSpec;
 use crate::output::arrow_type;
+use arrow_array::cast::AsArray;
 use arrow_array::{
-    ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array, new_empty_array,
+    Array, ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array, new_empty_array,
 };
 use arrow_schema::ArrowError;
 use arrow_select::concat::concat;
+use arrow_select::interleave::interleave;
 use arrow_select::take::take;
 use std::ops::Range;
 use std::sync::Arc;
@@ -79,16 +82,9 @@ pub(crate) struct StageRows {
 }
 
 impl StageRows {
-    /// Puts what the workers made in order. One key is one worker's, so the order does not depend on their number.
-    pub(crate) fn merge(stage: &Stage, emissions: Vec<Emission>) -> Result<Self, ArrowError> {
-        let mut keys = VarBytes::default();
-        let mut rows = Vec::new();
-        let mut chunks = Vec::new();
-        for emission in emissions {
-            (0..emission.keys.len()).for_each(|index| keys.push(emission.keys.get(index)));
-            rows.extend(emission.rows);
-            chunks.extend(emission.chunks);
-        }
+    /// Puts what one worker made in order. Runs on the worker.
+    pub(crate) fn sort(stage: &Stage, emission: Emission) -> Result<Self, ArrowError> {
+        let Emission { keys, rows, chunks } = emission;
         let mut order: Vec<u32> = (0..rows.len() as u32).collect();
         order.sort_by_key(|index| {
             let row = &rows[*index as usize];
@@ -97,21 +93,52 @@ impl StageRows {
         let indices = UInt32Array::from(order.clone());
         let mut columns = Vec::with_capacity(stage.spec.output.len());
         for (index, output) in stage.spec.output.iter().enumerate() {
-            let parts: Vec<&dyn arrow_array::Array> = chunks.iter().map(|chunk| &*chunk[index]).collect();
+            let parts: Vec<&dyn Array> = chunks.iter().map(|chunk| &*chunk[index]).collect();
             columns.push(match parts.as_slice() {
                 [] => new_empty_array(&arrow_type(output.kind)),
                 [one] => take(*one, &indices, None)?,
                 many => take(&concat(many)?, &indices, None)?,
             });
         }
+        let ids = RowIds::new(&stage.spec.name);
         let key = |index: &u32| String::from_utf8_lossy(keys.get(*index as usize));
-        let row_id = |index: &u32| row_id(&stage.spec.name, keys.get(*index as usize), &rows[*index as usize]);
+        let row_id = |index: &u32| ids.of(keys.get(*index as usize), &rows[*index as usize]);
         Ok(Self {
             times: order.iter().map(|index| rows[*index as usize].time).collect(),
             keys: order.iter().map(|index| Some(key(index))).collect(),
             windows: order.iter().map(|index| rows[*index as usize].window).collect(),
-            row_ids: order.iter().map(|index| Some(row_id(index))).collect(),
+            row_ids: order.iter().map(row_id).map(Some).collect(),
             columns,
+        })
+    }
+
+    /// Brings what the workers made together. One key is one worker's, so the order does not depend on their number.
+    pub(crate) fn merge(mut parts: Vec<Self>) -> Result<Self, ArrowError> {
+        if parts.iter().filter(|part| part.len() > 0).count() <= 1 {
+            let full = parts.iter().position(|part| part.len() > 0).unwrap_or(0);
+            return Ok(parts.swap_remove(full));
+        }
+        let mut order: Vec<(usize, usize)> = Vec::with_capacity(parts.iter().map(Self::len).sum());
+        for (place, part) in parts.iter().enumerate() {
+            order.extend((0..part.len()).map(|row| (place, row)));
+        }
+        // Ascending runs one behind the other, which this sort merges.
+        order.sort_by_key(|&(place, row)| {
+            let part = &parts[place];
+            (part.times[row], part.keys.value(row).as_bytes(), part.windows[row])
+        });
+        let pick = |column: &dyn Fn(&Self) -> ArrayRef| {
+            let columns: Vec<ArrayRef> = parts.iter().map(column).collect();
+            let columns: Vec<&dyn Array> = columns.iter().map(|column| &**column).collect();
+            interleave(&columns, &order)
+        };
+        let columns = (0..parts[0].columns.len()).map(|index| pick(&|part| part.columns[index].clone()));
+        Ok(Self {
+            times: order.iter().map(|&(place, row)| parts[place].times[row]).collect(),
+            keys: pick(&|part| Arc::new(part.keys.clone()))?.as_string().clone(),
+            windows: order.iter().map(|&(place, row)| parts[place].windows[row]).collect(),
+            row_ids: pick(&|part| Arc::new(part.row_ids.clone()))?.as_string().clone(),
+            columns: columns.collect::<Result<_, _>>()?,
         })
     }
 
@@ -130,35 +157,54 @@ impl StageRows {
         let moment = |times: Vec<Option<i64>>| -> ArrayRef {
             Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))
         };
-        let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; count])) };
+        let provenance = stage.provenance.iter().map(|column| column.slice(0, count));
         let bound = |bound: i64| (bound != i64::MIN && bound != i64::MAX).then_some(bound);
         let mut columns = vec![
             Arc::new(self.keys.slice(start, count)) as ArrayRef,
             moment(self.windows[piece.clone()].iter().map(|window| bound(window.0)).collect()),
             moment(self.windows[piece.clone()].iter().map(|window| bound(window.1)).collect()),
             moment(self.times[piece].iter().copied().map(Some).collect()),
-            text(&stage.spec.module),
-            text(&stage.spec.version),
-            text(&stage.spec.digest.to_string()),
-            text(&stage.spec.config_digest.to_string()),
-            Arc::new(UInt64Array::from(vec![epoch.0; count])),
-            Arc::new(self.row_ids.slice(start, count)),
         ];
+        columns.extend(provenance);
+        columns.push(Arc::new(UInt64Array::from(vec![epoch.0; count])));
+        columns.push(Arc::new(self.row_ids.slice(start, count)));
         columns.extend(self.columns.iter().map(|column| column.slice(start, count)));
         RecordBatch::try_new(stage.table.schema.clone(), columns)
     }
 }
 
-fn row_id(metric: &str, key: &[u8], row: &RowMeta) -> String {
-    let mut hash = Xxh3::new();
-    hash.update(&(metric.len() as u32).to_le_bytes());
-    hash.update(metric.as_bytes());
-    hash.update(&(key.len() as u32).to_le_bytes());
-    hash.update(key);
-    for number in [row.window.0, row.window.1, row.time] {
-        hash.update(&number.to_le_bytes());
+/// Most rows of one record batch: the common columns repeat in every row.
+pub(crate) const ROWS_PER_BATCH: usize = 16_384;
+
+/// The columns `module`, `version`, `digest` and `config_digest` of [`ROWS_PER_BATCH`] rows, to be sliced.
+pub(crate) fn provenance(spec: &MetricSpec) -> [ArrayRef; 4] {
+    let column = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; ROWS_PER_BATCH])) };
+    [&spec.module, &spec.version, &spec.digest.to_string(), &spec.config_digest.to_string()].map(|text| column(text))
+}
+
+/// Row ids of one metric: a fingerprint of all that makes a row that row.
+struct RowIds {
+    /// Of the metric's name.
+    begun: Xxh3,
+}
+
+impl RowIds {
+    fn new(metric: &str) -> Self {
+        let mut begun = Xxh3::new();
+        begun.update(&(metric.len() as u32).to_le_bytes());
+        begun.update(metric.as_bytes());
+        Self { begun }
     }
-    hash.update(&row.identity.to_le_bytes());
-    hash.update(&row.ordinal.to_le_bytes());
-    format!("{:032x}", hash.digest128())
+
+    fn of(&self, key: &[u8], row: &RowMeta) -> String {
+        let mut hash = self.begun.clone();
+        hash.update(&(key.len() as u32).to_le_bytes());
+        hash.update(key);
+        for number in [row.window.0, row.window.1, row.time] {
+            hash.update(&number.to_le_bytes());
+        }
+        hash.update(&row.identity.to_le_bytes());
+        hash.update(&row.ordinal.to_le_bytes());
+        format!("{:032x}", hash.digest128())
+    }
 }

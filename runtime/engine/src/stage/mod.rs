@@ -34,7 +34,8 @@ use crate::output::Table;
 use crate::plan::{ExtractionPlan, SlotIndex};
 use crate::ports::{StateKey, StateShard, Timer};
 use crate::telemetry::StageTelemetry;
-use emission::Emission;
+use arrow_array::ArrayRef;
+use emission::{Emission, StageRows};
 use route::{Consumer, RoutedRow};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub(crate) struct Stage {
     pub(crate) upstream: Vec<usize>,
     /// Whether it reads events of the source.
     pub(crate) reads_source: bool,
+    /// Columns that are the same in all its rows.
+    pub(crate) provenance: [ArrayRef; 4],
     pub(crate) telemetry: Arc<StageTelemetry>,
 }
 
@@ -81,7 +84,9 @@ impl Stage {
         let reads_source = consumers.iter().any(|consumer| {
             consumer.types.as_ref().is_none_or(|types| types.iter().any(|name| !name.starts_with(METRIC_TYPE)))
         });
-        Self { index, id, module, spec, consumers, slots, table, upstream: Vec::new(), reads_source, telemetry }
+        let provenance = emission::provenance(&spec);
+        let upstream = Vec::new();
+        Self { index, id, module, spec, consumers, slots, table, upstream, reads_source, provenance, telemetry }
     }
 
     /// Input columns of one side of a join.
@@ -109,7 +114,7 @@ pub(crate) struct StageInput<'a> {
     pub(crate) retry_pause: Duration,
 }
 
-/// What a worker made of a tick for one stage.
+/// What a worker makes of a tick for one stage.
 #[derive(Default)]
 pub(crate) struct StageOutput {
     pub(crate) emission: Emission,
@@ -117,6 +122,14 @@ pub(crate) struct StageOutput {
     /// Groups that failed.
     pub(crate) poison: u32,
     /// Timers that were due.
+    pub(crate) timers: usize,
+}
+
+/// The same, put in order.
+pub(crate) struct WorkerRows {
+    pub(crate) rows: StageRows,
+    pub(crate) dead: Vec<DeadLetter>,
+    pub(crate) poison: u32,
     pub(crate) timers: usize,
 }
 
@@ -181,6 +194,17 @@ pub(crate) struct Worker {
 impl Worker {
     /// Takes a stage through a tick: rows first, then what the watermark closes. `shard` is the worker's state.
     pub(crate) fn run(
+        &mut self,
+        shard: &mut dyn StateShard,
+        input: StageInput<'_>,
+        rows: &[Vec<RoutedRow>],
+    ) -> Result<WorkerRows, EngineError> {
+        let StageOutput { emission, dead, poison, timers } = self.fold_and_close(shard, input, rows)?;
+        let rows = StageRows::sort(input.stage, emission)?;
+        Ok(WorkerRows { rows, dead, poison, timers })
+    }
+
+    fn fold_and_close(
         &mut self,
         shard: &mut dyn StateShard,
         input: StageInput<'_>,

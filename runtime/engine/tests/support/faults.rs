@@ -157,7 +157,7 @@ impl<B: StateBackend> StateBackend for Faulty<B> {
         self.port.meta_prefix(prefix)
     }
 
-    fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: MetaBatch) -> Result<(), PortError> {
+    fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: &MetaBatch) -> Result<(), PortError> {
         self.faults.strike()?;
         let mut inner: Vec<Box<dyn StateShard>> =
             shards.iter_mut().map(|shard| wrapped(shard).shard.take().expect("it is lent only here")).collect();
@@ -217,6 +217,16 @@ impl StateShard for FaultyShard {
     fn due(&mut self, stage: StageId, until: EventTime, limit: usize) -> Result<Vec<(KeyGroup, Timer)>, PortError> {
         self.faults.strike()?;
         self.inner().due(stage, until, limit)
+    }
+
+    fn earliest(&mut self, stage: StageId) -> Result<Option<EventTime>, PortError> {
+        self.faults.strike()?;
+        self.inner().earliest(stage)
+    }
+
+    fn count_due(&mut self, stage: StageId, until: EventTime, limit: usize) -> Result<usize, PortError> {
+        self.faults.strike()?;
+        self.inner().count_due(stage, until, limit)
     }
 
     fn dirty_bytes(&self) -> usize {

@@ -48,6 +48,47 @@ impl CommittedTimers {
         group: KeyGroup,
         removed: impl Fn(&Timer) -> bool,
     ) -> Result<Option<Timer>, StateError> {
+        self.fill(until, read_ahead, reader, group, removed)?;
+        Ok(if self.ahead.front().is_some_and(|timer| timer.time <= until) { self.ahead.pop_front() } else { None })
+    }
+
+    /// The earliest timer, read from the index where none is in memory.
+    pub(crate) fn peek(
+        &mut self,
+        read_ahead: usize,
+        reader: &mut IndexReader<'_>,
+        group: KeyGroup,
+        removed: impl Fn(&Timer) -> bool,
+    ) -> Result<Option<&Timer>, StateError> {
+        self.fill(EventTime::MAX, read_ahead, reader, group, removed)?;
+        Ok(self.ahead.front())
+    }
+
+    /// Counts timers that are due by `until` and for which `counts` holds, up to `limit`.
+    pub(crate) fn count(
+        &self,
+        until: EventTime,
+        limit: usize,
+        reader: &mut IndexReader<'_>,
+        group: KeyGroup,
+        counts: impl Fn(&Timer) -> bool,
+    ) -> Result<usize, StateError> {
+        let near = self.ahead.iter().take_while(|timer| timer.time <= until).filter(|timer| counts(timer)).take(limit);
+        let near = near.count();
+        match self.rest.as_ref().filter(|rest| rest.time <= until && near < limit) {
+            Some(rest) => Ok(near + reader.count(group, rest, until, limit - near, counts)?),
+            None => Ok(near),
+        }
+    }
+
+    fn fill(
+        &mut self,
+        until: EventTime,
+        read_ahead: usize,
+        reader: &mut IndexReader<'_>,
+        group: KeyGroup,
+        removed: impl Fn(&Timer) -> bool,
+    ) -> Result<(), StateError> {
         if self.ahead.is_empty()
             && let Some(rest) = self.rest.as_ref().filter(|rest| rest.time <= until)
         {
@@ -56,7 +97,7 @@ impl CommittedTimers {
             }
             self.rest = reader.read(group, rest, read_ahead, removed, &mut self.ahead)?;
         }
-        Ok(if self.ahead.front().is_some_and(|timer| timer.time <= until) { self.ahead.pop_front() } else { None })
+        Ok(())
     }
 
     /// Takes back the timer that was popped last.

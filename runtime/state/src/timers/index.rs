@@ -53,6 +53,33 @@ impl<'a> IndexReader<'a> {
         Ok(None)
     }
 
+    /// Counts timers of `group`, from `from` on, that are due by `until` and for which `counts` holds, up to `limit`.
+    pub(crate) fn count(
+        &mut self,
+        group: KeyGroup,
+        from: &Timer,
+        until: EventTime,
+        limit: usize,
+        counts: impl Fn(&Timer) -> bool,
+    ) -> Result<usize, StateError> {
+        let prefix = layout::group_prefix(self.stage, group);
+        let iterator = self.iterator.get_or_insert_with(|| self.database.timers(ReadOptions::default()));
+        self.start.clear();
+        layout::append_timer(&mut self.start, self.stage, group, from);
+        iterator.seek(&self.start);
+        let mut count = 0;
+        while let Some(key) = iterator.key().filter(|key| count < limit && key.starts_with(&prefix)) {
+            let timer = layout::decode_timer(key).ok_or_else(|| self.database.damaged("a key in the time index"))?;
+            if timer.time > until {
+                break;
+            }
+            count += usize::from(counts(&timer));
+            iterator.next();
+        }
+        iterator.status().map_err(|error| self.database.error(error))?;
+        Ok(count)
+    }
+
     /// The time of the last timer of `group`.
     pub(crate) fn latest(&mut self, group: KeyGroup) -> Result<Option<EventTime>, StateError> {
         let range = layout::group_range(self.stage, group);

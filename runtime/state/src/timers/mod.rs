@@ -155,6 +155,47 @@ impl Timers {
         Ok(due)
     }
 
+    /// When the earliest timer of `stage` is due.
+    pub(crate) fn earliest(&mut self, database: &Database, stage: StageId) -> Result<Option<EventTime>, StateError> {
+        let (first_group, read_ahead) = (self.groups.start, self.read_ahead);
+        let StageTimers { set, removed, committed, .. } = self.stage(stage);
+        let mut reader = IndexReader::new(database, stage);
+        let mut earliest = set.first().map(|(timer, _)| timer.time);
+        for (group, committed) in (first_group..).map(KeyGroup).zip(committed) {
+            let gone = |timer: &Timer| !removed.is_empty() && removed.contains_key(&(timer.clone(), group));
+            if let Some(first) = committed.peek(read_ahead, &mut reader, group, gone)? {
+                earliest = Some(earliest.map_or(first.time, |time| time.min(first.time)));
+            }
+        }
+        Ok(earliest)
+    }
+
+    /// How many timers [`Timers::due`] would return.
+    pub(crate) fn count_due(
+        &mut self,
+        database: &Database,
+        stage: StageId,
+        until: EventTime,
+        limit: usize,
+    ) -> Result<usize, StateError> {
+        let first_group = self.groups.start;
+        let StageTimers { set, removed, committed, .. } = self.stage(stage);
+        let mut reader = IndexReader::new(database, stage);
+        let mut count = set.iter().take_while(|(timer, _)| timer.time <= until).take(limit).count();
+        for (group, committed) in (first_group..).map(KeyGroup).zip(committed) {
+            // What was set again since the last commit was counted above.
+            let counts = |timer: &Timer| {
+                if set.is_empty() && removed.is_empty() {
+                    return true;
+                }
+                let timer = (timer.clone(), group);
+                !set.contains(&timer) && !removed.contains_key(&timer)
+            };
+            count += committed.count(until, limit - count, &mut reader, group, counts)?;
+        }
+        Ok(count)
+    }
+
     /// What the index must be told, each timer at most once.
     pub(crate) fn changes(&self) -> impl Iterator<Item = TimerChange<'_>> {
         self.stages.iter().flat_map(|(&stage, timers)| {

@@ -40,7 +40,7 @@ pub(crate) fn worker_of(group: u16, workers: usize) -> usize {
 }
 
 pub(crate) fn commit(state: &mut RocksState, shards: &mut [Box<dyn StateShard>]) {
-    state.commit(shards, MetaBatch::default()).expect("the commit succeeds");
+    state.commit(shards, &MetaBatch::default()).expect("the commit succeeds");
 }
 
 /// Every committed entry.
