@@ -2,4 +2,5 @@
 
 pub mod console;
 pub mod json_rows;
+pub mod on_thread;
 pub mod parquet;

@@ -2,10 +2,11 @@
 
 use crate::catalogue::Deployed;
 use crate::config::Config;
-use datafusion::arrow::array::RecordBatch;
+use arrow_array::RecordBatch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidemark_connectors::sink::console::ConsoleSink;
+use tidemark_connectors::sink::on_thread::SinkOnThread;
 use tidemark_connectors::sink::parquet::ParquetSink;
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::ids::Epoch;
@@ -17,7 +18,7 @@ pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow:
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(settings) = &config.sinks.parquet {
         let sink = ParquetSink::open(&config.data.output(), settings.clone(), hook)?;
-        sinks.push(select(Box::new(sink), metrics));
+        sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics));
     }
     if let Some(settings) = &config.sinks.console {
         sinks.push(select(Box::new(ConsoleSink::stdout(settings.clone())), metrics));
