@@ -12,6 +12,7 @@ use super::structure::Structure;
 use super::trie::{Node, NodeIndex, Target, Trie};
 use std::borrow::Cow;
 use tidemark_engine::descriptor::ColumnType;
+use tidemark_engine::metric::METRIC_TYPE;
 
 /// The longest event type, in bytes.
 const MAX_TYPE_BYTES: usize = 256;
@@ -52,6 +53,9 @@ impl EventBuilder {
         match self.kind.as_deref() {
             None | Some([]) => Err("no event type"),
             Some(kind) if kind.len() > MAX_TYPE_BYTES => Err("event type longer than 256 bytes"),
+            Some(kind) if kind.starts_with(METRIC_TYPE.as_bytes()) => {
+                Err("`metric.` is what types of metrics' rows begin with")
+            }
             Some(kind) => std::str::from_utf8(kind).map_err(|_| "event type is not UTF-8"),
         }
     }
