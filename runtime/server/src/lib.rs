@@ -11,6 +11,7 @@ pub mod exit;
 pub mod http;
 pub mod kill;
 pub mod log;
+pub mod memory;
 pub mod progress;
 pub mod signals;
 pub mod telemetry;

@@ -31,7 +31,7 @@ impl Default for StateSettings {
     fn default() -> Self {
         Self {
             path: PathBuf::from("data/state"),
-            cache_bytes: 256 * MIB,
+            cache_bytes: 192 * MIB,
             block_cache_bytes: 96 * MIB,
             write_buffer_bytes: 32 * MIB,
             wal_bytes: 256 << 20,

@@ -15,8 +15,8 @@ use tidemark_engine::ids::{Offset, Partition};
 /// How much is read at once to begin with: little, for blocks may be small.
 const FIRST_READ: usize = 256 * 1024;
 
-/// Chunks that wait to be read into again.
-const SPENT: usize = 2;
+/// Most chunks that wait to be read into again: as many as are on their way through decoding and a tick.
+const SPENT: usize = 5;
 
 /// When a block is full, and a record too long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,7 +54,7 @@ pub(crate) struct BlockCutter<R> {
     /// What was read and is not in a block yet, from `draft.base` on.
     chunk: Bytes,
     /// Earlier chunks: read into again when no block needs them any more, for fresh memory costs more than reading.
-    spent: VecDeque<Bytes>,
+    spent: Vec<Bytes>,
     draft: Draft,
 }
 
@@ -106,7 +106,7 @@ impl<R: Read> BlockCutter<R> {
             cuts,
             read_size: FIRST_READ,
             chunk: Bytes::new(),
-            spent: VecDeque::new(),
+            spent: Vec::new(),
             draft,
         }
     }
@@ -246,7 +246,8 @@ impl<R: Read> BlockCutter<R> {
             self.read_size = (self.read_size * 2).min(self.limits.bytes.max(FIRST_READ));
         }
         let size = unfinished.len() + self.read_size;
-        let reusable = self.spent.pop_front().and_then(|chunk| chunk.try_into_mut().ok());
+        let unused = self.spent.iter().position(Bytes::is_unique);
+        let reusable = unused.and_then(|place| self.spent.swap_remove(place).try_into_mut().ok());
         let mut chunk: Vec<u8> = reusable.map_or_else(Vec::new, Vec::from);
         chunk.clear();
         chunk.reserve(size);
@@ -256,7 +257,7 @@ impl<R: Read> BlockCutter<R> {
             let spent = mem::replace(&mut self.chunk, Bytes::from(chunk));
             self.draft.base = 0;
             if self.spent.len() < SPENT {
-                self.spent.push_back(spent);
+                self.spent.push(spent);
             }
         }
         Ok(read)

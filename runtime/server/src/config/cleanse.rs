@@ -11,7 +11,7 @@ use tidemark_engine::DedupSettings;
 fn read_dedup(mut section: Section<'_>) -> Option<DedupSettings> {
     let enabled = section.boolean("enabled").unwrap_or(true);
     let window_ms = section.integer_or("window_ms", 1_000..=7 * 24 * 60 * 60_000, 600_000);
-    let max_ids = section.count_or("max_ids", 1..=1 << 32, 4 << 20);
+    let max_ids = section.count_or("max_ids", 1..=1 << 32, 2 << 20);
     section.finish();
     enabled.then_some(DedupSettings { window_ms, max_ids })
 }

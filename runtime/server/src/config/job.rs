@@ -161,7 +161,7 @@ impl EpochSettings {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let records = section.count_or("records", 1..=1 << 40, 524_288);
         let interval_ms = section.count_or("interval_ms", 1..=60 * MINUTE_MS, 1_000) as u64;
-        let dirty_mib = section.count_or("dirty_mib", 1..=1 << 20, 64);
+        let dirty_mib = section.count_or("dirty_mib", 1..=1 << 20, 32);
         section.finish();
         Self { records, interval_ms, dirty_bytes: dirty_mib << 20 }
     }
