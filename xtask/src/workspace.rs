@@ -22,9 +22,18 @@ pub(crate) fn rustc() -> Command {
 }
 
 /// The cargo that runs this chore, started in the root of the workspace, with ccache before the C++ compiler.
+///
+/// It must not see what `cargo run` has told this program of itself: build scripts that look at it would run again, and a
+/// build from a chore and one by hand would each throw away half of what the other has compiled.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    let told = |name: &str| {
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|prefix| name.starts_with(prefix))
+    };
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
+        command.env_remove(name);
+    }
     if let Some(path) = path_with_ccache() {
         command.env("PATH", path);
     }
