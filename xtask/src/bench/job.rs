@@ -38,6 +38,8 @@ struct Rounds {
     baseline: Vec<Timed>,
     /// Empty on a machine with one core.
     two_workers: Vec<Timed>,
+    /// Events a second of two jobs of one worker, each on a core of its own, at the same time: what two cores can do.
+    two_jobs: Vec<f64>,
 }
 
 /// Runs it and returns the section for the results.
@@ -88,19 +90,22 @@ impl Job {
             let one = timed::run(&mut self.tidemark(1)?)?;
             let plain = timed::run(&mut self.baseline())?;
             let two = if has_two_cores { Some(timed::run(&mut self.tidemark(2)?)?) } else { None };
+            let jobs = if has_two_cores { Some(self.two_jobs()?) } else { None };
             // The first round fills the page cache and the cache of compiled modules.
             if round == 0 {
                 continue;
             }
             println!(
-                "round {round}: one worker {:.0}/s, baseline {:.0}/s{}",
+                "round {round}: one worker {:.0}/s, baseline {:.0}/s{}{}",
                 rate(one),
                 rate(plain),
                 two.map_or_else(String::new, |two| format!(", two workers {:.0}/s", rate(two))),
+                jobs.map_or_else(String::new, |jobs| format!(", two jobs {jobs:.0}/s")),
             );
             rounds.one_worker.push(one);
             rounds.baseline.push(plain);
             rounds.two_workers.extend(two);
+            rounds.two_jobs.extend(jobs);
         }
         Ok(rounds)
     }
@@ -109,9 +114,20 @@ impl Job {
         self.folder.join(format!("data-{workers}"))
     }
 
-    /// Tidemark with `workers`, each with a core. The folder is as new, but for compiled modules.
+    /// Tidemark with `workers`, each with a core.
     pub(super) fn tidemark(&self, workers: usize) -> Result<Command> {
-        let data = self.data(workers);
+        self.tidemark_on(cores(workers), workers, &self.data(workers))
+    }
+
+    /// Events a second of two jobs at once.
+    fn two_jobs(&self) -> Result<f64> {
+        let job = |core: &str| self.tidemark_on(core, 1, &self.folder.join(format!("data-of-core-{core}")));
+        let seconds = timed::run_together(&mut [job("0")?, job("1")?])?;
+        Ok(2.0 * f64::from(EVENTS) / seconds)
+    }
+
+    /// Tidemark bound to `cores`. The folder is as new, but for compiled modules.
+    fn tidemark_on(&self, cores: &str, workers: usize, data: &Path) -> Result<Command> {
         for entry in data.read_dir().into_iter().flatten() {
             let path = entry?.path();
             if path.file_name() != Some("modules".as_ref()) {
@@ -119,7 +135,7 @@ impl Job {
                 removed.with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }
-        let mut command = pinned::command(&workspace::built("tidemark"), cores(workers));
+        let mut command = pinned::command(&workspace::built("tidemark"), cores);
         command.arg("run").arg(workspace::root().join(CONFIG)).arg("--input").arg(&self.input);
         command.arg("--data").arg(data).args(["--workers", &workers.to_string()]);
         Ok(command)
@@ -182,8 +198,18 @@ fn report(job: &Job, rounds: &Rounds, equal: &str) -> Result<String> {
     let mut others = vec![format!("baseline {}", range(&baseline, 0))];
     if !rounds.two_workers.is_empty() {
         let two_workers = figures(&rounds.two_workers, rate);
+        let two_jobs = Figures::new(rounds.two_jobs.clone());
         lines.push(line("two workers on two cores, times one", LEAST_SPEED_UP, &two_workers.over(&one_worker), 2));
+        lines.push(line(
+            "the same, of what two jobs at once get out of the two cores",
+            LEAST_SPEED_UP / 2.0,
+            &two_workers.over(&two_jobs),
+            2,
+        ));
         others.push(format!("two workers {}", range(&two_workers, 0)));
+        let limit = range(&two_jobs.over(&one_worker), 2);
+        others
+            .push(format!("two jobs at once, each on a core of its own, {} ({limit} times one)", range(&two_jobs, 0)));
     }
     let cpu = |run: Timed| run.cpu_seconds;
     let (own_cpu, other_cpu) = (figures(&rounds.one_worker, cpu), figures(&rounds.baseline, cpu));
@@ -191,8 +217,8 @@ fn report(job: &Job, rounds: &Rounds, equal: &str) -> Result<String> {
     Ok(format!(
         "jitter-coefficient and prompt-to-first-frame over {EVENTS} generated events ({STREAMS} streams, seed {SEED}, \
          {} bytes each on average), from NDJSON to Parquet, RocksDB state, archive off. The time is that of the whole \
-         process, from its start to its end; {ROUNDS} rounds after one to warm up, one worker, baseline and two \
-         workers in turn, {} and {}.\n\
+         process, from its start to its end; {ROUNDS} rounds after one to warm up, one worker, baseline, two \
+         workers and two jobs at once in turn, {} and {}.\n\
          Command: `cargo xtask bench job`; settings: `{CONFIG}`.\n\n\
          | | target | measured | |\n| --- | --- | --- | --- |\n{}\n\n\
          In events/s: {}. Ratios to the baseline pair by pair: {}.\n\n\

@@ -4,6 +4,7 @@
 mod boundary;
 mod figures;
 mod job;
+mod keys;
 mod machine;
 mod pinned;
 mod profile;
@@ -16,7 +17,7 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, profile, boundary, state or all";
+pub(crate) const HELP: &str = "job, profile, boundary, state, keys or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -25,7 +26,8 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "profile" => &[Benchmark::Profile],
         "boundary" => &[Benchmark::Boundary],
         "state" => &[Benchmark::State],
-        "all" => &[Benchmark::Job, Benchmark::Profile, Benchmark::Boundary, Benchmark::State],
+        "keys" => &[Benchmark::Keys],
+        "all" => &[Benchmark::Job, Benchmark::Profile, Benchmark::Boundary, Benchmark::State, Benchmark::Keys],
         other => bail!("there is no benchmark `{other}`: {HELP}"),
     };
     setup::run()?;
@@ -37,6 +39,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Profile => ("Profile", profile::run()?),
             Benchmark::Boundary => ("Boundary", boundary::run()?),
             Benchmark::State => ("State", state::run()?),
+            Benchmark::Keys => ("Keys", keys::run()?),
         };
         let text = format!("{}\n{measured}", machine::describe()?);
         results::replace(title, &text)?;
@@ -53,8 +56,10 @@ enum Benchmark {
     Profile,
     /// What a call into the sandbox costs.
     Boundary,
-    /// Five million live keys.
+    /// Five million live keys in state alone.
     State,
+    /// The same number in a whole job.
+    Keys,
 }
 
 /// Builds what the benchmarks run. The whole workspace is chosen so that dependencies have the features that they have
@@ -65,7 +70,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
     for benchmark in chosen {
         command.args(match benchmark {
             Benchmark::Job => &["--bin", "tidemark", "--bin", "baseline"][..],
-            Benchmark::Profile => &["--bin", "tidemark"],
+            Benchmark::Profile | Benchmark::Keys => &["--bin", "tidemark"],
             Benchmark::Boundary => &["--example", "boundary"],
             Benchmark::State => &["--example", "five_million_keys"],
         });

@@ -3,7 +3,7 @@
 use crate::process::spell;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// What the kernel counts processor time in, a second.
@@ -31,6 +31,21 @@ pub(super) fn run(command: &mut Command) -> Result<Timed> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(Timed { seconds, cpu_seconds: cpu_seconds_of_children()? - cpu_before })
+}
+
+/// Runs `commands` at the same time, each to its end. Seconds from the first start to the last end.
+pub(super) fn run_together(commands: &mut [Command]) -> Result<f64> {
+    let started = Instant::now();
+    let mut children = Vec::with_capacity(commands.len());
+    for command in &mut *commands {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        children.push(child.with_context(|| format!("cannot start `{}`", spell(command)))?);
+    }
+    for (child, command) in children.iter_mut().zip(&*commands) {
+        let status = child.wait().with_context(|| format!("cannot wait for `{}`", spell(command)))?;
+        ensure!(status.success(), "`{}` failed: {status}", spell(command));
+    }
+    Ok(started.elapsed().as_secs_f64())
 }
 
 /// Processor time of all children that have ended, `cutime` and `cstime` of proc(5).
