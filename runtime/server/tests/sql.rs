@@ -13,7 +13,7 @@ use tidemark_engine::descriptor::{ColumnType, OutputColumn};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::Table;
 use tidemark_engine::ports::Sink as _;
-use tidemark_server::sql::catalogue::MetricTables;
+use tidemark_query::catalogue::MetricTables;
 
 fn column(name: &str, kind: ColumnType) -> OutputColumn {
     OutputColumn { name: name.to_owned(), kind, nullable: true }

@@ -25,7 +25,7 @@ fn three_commits(folder: &Path) -> Vec<u64> {
             shard.set_timer(StageId(1), KeyGroup(group), timer(number.into(), b"timer"));
         }
         let meta = MetaBatch { puts: vec![(b"epoch".to_vec(), vec![number])], deletes: vec![] };
-        state.commit(&mut shards, meta).expect("commit");
+        state.commit(&mut shards, &meta).expect("commit");
         ends.push(fs::metadata(log(folder)).expect("a log").len());
     }
     ends

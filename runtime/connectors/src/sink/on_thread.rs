@@ -78,7 +78,9 @@ impl Sink for SinkOnThread {
     }
 
     fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), PortError> {
-        match self.failure.lock().take() {
+        // The lock must be free while the queue is full: the thread needs it to empty the queue.
+        let failure = self.failure.lock().take();
+        match failure {
             Some(failure) => Err(failure),
             None => self.send(Request::Write(table.clone(), rows.clone())),
         }

@@ -51,9 +51,9 @@ fn the_bits_of_a_nan_are_canonical_wherever_they_can_be_seen() {
     let made = "(i64.reinterpret_f64 (f64.div (f64.const 0) (f64.const 0)))";
     assert_eq!(probe(made, 0), CANONICAL_F64);
     let made = "(i64.extend_i32_u (i32.reinterpret_f32 (f32.demote_f64 {x})))".replace("{x}", AS_FLOAT);
-    assert_eq!(probe(&made, NANS[3]), CANONICAL_F32.into());
+    assert_eq!(probe(&made, NANS[3]), u64::from(CANONICAL_F32));
     let lanes = "(i64.extend_i32_u (i32x4.extract_lane 2 (f32x4.sqrt (f32x4.splat (f32.const -1)))))";
-    assert_eq!(probe(lanes, 0), CANONICAL_F32.into());
+    assert_eq!(probe(lanes, 0), u64::from(CANONICAL_F32));
 }
 
 #[test]
