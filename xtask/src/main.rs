@@ -4,6 +4,7 @@
 mod bench;
 mod component;
 mod demo;
+mod go_frame;
 mod guest_toolchain;
 mod metrics;
 mod process;
@@ -22,6 +23,7 @@ cargo xtask CHORE
   bench      measure job, profile, boundary, state or all of it; results in bench/RESULTS.md
   metrics    build the metrics under metrics-wasm/ into components: target/metrics/<crate>.wasm
   setup      install what a fresh machine lacks, or say how
+  go-frame   make the frame of metrics in Go, of the contract: guest-sdk/go/frame/frame.wasm
   tidy       check the rules that rustfmt and clippy do not know
   help       show this text
 ";
@@ -36,6 +38,7 @@ fn main() -> Result<()> {
         ["bench", name] => bench::run(name),
         ["metrics"] => metrics::run(),
         ["setup"] => setup::run(),
+        ["go-frame"] => go_frame::run(),
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -3,7 +3,7 @@
 //! The pure crates run in `dev`, with debug assertions and overflow checks. Everything else runs in `release`: that is
 //! the one profile in which RocksDB, wasmtime and DataFusion are ever built, since each takes minutes.
 
-use crate::{metrics, setup, workspace};
+use crate::{go_frame, metrics, setup, workspace};
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -15,6 +15,7 @@ const PURE: [&str; 2] = ["tidemark-dataflow", "tidemark-engine"];
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
     metrics::run()?;
+    go_frame::check()?;
 
     let mut pure = workspace::cargo();
     pure.args(["test", "--no-fail-fast"]).args(PURE.map(|name| format!("--package={name}")));
