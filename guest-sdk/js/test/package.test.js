@@ -1,0 +1,36 @@
+/** What the package ships: the contract as it is, and modules that the runtime of components takes. */
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { State, fold, integer, tumbling } from "../src/index.js";
+import { moduleOf } from "../src/module.js";
+
+test("the contract is that of the project", async () => {
+  // In the package alone there is nothing to compare with.
+  const project = await readFile("../../wit/metric.wit", "utf8").catch(() => null);
+  if (project !== null) assert.equal(await readFile("wit/metric.wit", "utf8"), project);
+});
+
+test("a module says the same of itself always, and is configured once", () => {
+  const metric = fold({
+    ...{ name: "count", version: "1.0.0", key: "data.k", window: tumbling("1m"), output: { count: integer } },
+    ...{
+      state: class Count extends State({ count: integer }) {},
+      update: (state, rows) => void (state.count += rows.length),
+    },
+    settings: { limit: integer },
+  });
+  const module = moduleOf(metric);
+  assert.equal(module.describe(), module.describe());
+  assert.throws(
+    () => module.configure('{"limit": "x"}'),
+    (thrown) => thrown === 'limit: "x" is not a whole number',
+  );
+  module.configure('{"limit": 5}');
+  assert.throws(
+    () => module.configure('{"limit": 5}'),
+    (thrown) => thrown === "configured already",
+  );
+  assert.throws(() => moduleOf({}), /the file's default export must be fold/);
+});
