@@ -1,4 +1,4 @@
-//! Where records come from: files, standard input or the generator, behind one face.
+//! Where lines come from: files, standard input or the generator, behind one face.
 
 use super::error::SourceError;
 use super::generate::Paced;
@@ -9,13 +9,13 @@ use std::path::Path;
 use tidemark_engine::ports::{PortError, Positions};
 
 /// The partitions of a source, by name.
-pub(crate) struct Origin {
+pub(crate) struct Places {
     kind: SourceKind,
     /// Names given out so far.
     known: BTreeSet<String>,
 }
 
-impl Origin {
+impl Places {
     pub(crate) fn new(kind: SourceKind) -> Self {
         Self { kind, known: BTreeSet::new() }
     }
@@ -34,7 +34,7 @@ impl Origin {
         matches!(self.kind, SourceKind::Stdin)
     }
 
-    /// The partitions as they are now; none where they can't be seen, which [`Origin::initial`] will tell.
+    /// The partitions as they are now; none where they can't be seen, which [`Places::initial`] will tell.
     pub(crate) fn names(&self) -> Vec<String> {
         self.find().unwrap_or_default().into_iter().collect()
     }
