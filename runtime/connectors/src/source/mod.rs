@@ -9,7 +9,7 @@ mod error;
 pub mod generate;
 mod inline;
 mod input;
-//KAFKA
+pub mod kafka;
 mod lines;
 mod origin;
 mod pipeline;

@@ -66,8 +66,7 @@ impl Pipeline {
         let (announce, announcements) = bounded(ANNOUNCEMENTS);
         let (wake, woken) = bounded(1);
         let (may_block, live) = (origin.may_block(), origin.live());
-        let mut reader =
-            Reader { origin, prefetch, work, announce, woken, feeds: Vec::new(), scanned: Instant::now() };
+        let mut reader = Reader { origin, prefetch, work, announce, woken, feeds: Vec::new(), scanned: Instant::now() };
         let queues = names.iter().map(|name| Some(reader.add(name))).collect();
         let mut threads = Vec::with_capacity(decoders + 1);
         for _ in 0..decoders {

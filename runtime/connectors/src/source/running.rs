@@ -18,12 +18,7 @@ pub(crate) enum Running<O: Origin> {
 
 impl<O: Origin> Running<O> {
     /// Begins to read the partitions `names`.
-    pub(crate) fn start(
-        origin: O,
-        names: &[String],
-        decoder: Decoder,
-        read: &ReadSettings,
-    ) -> Result<Self, PortError> {
+    pub(crate) fn start(origin: O, names: &[String], decoder: Decoder, read: &ReadSettings) -> Result<Self, PortError> {
         Ok(if read.decoders == 0 {
             Self::Inline(Box::new(Inline::new(origin, names, decoder)))
         } else {
