@@ -177,8 +177,13 @@ impl ProducerContext for Context {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let (Err((error, _)), Ok(mut first)) = (result, self.0.undelivered.lock()) {
-            first.get_or_insert(code_of(error).unwrap_or(Code::Fail));
+        let Err((error, _)) = result else { return };
+        let code = code_of(error).unwrap_or(Code::Fail);
+        // Who purges the queue knows.
+        if !matches!(code, Code::PurgeQueue | Code::PurgeInflight)
+            && let Ok(mut first) = self.0.undelivered.lock()
+        {
+            first.get_or_insert(code);
         }
     }
 }

@@ -2,4 +2,5 @@
 
 pub mod console;
 pub mod json_rows;
+pub mod kafka;
 pub mod parquet;

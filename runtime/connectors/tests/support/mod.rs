@@ -2,6 +2,7 @@
 //! consumer sees them.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub mod sink;
 pub mod source;
 
 use futures_executor::block_on;
@@ -146,6 +147,12 @@ impl Outside {
         }
         seen.sort();
         seen
+    }
+
+    /// Makes the brokers forget a group, as they do by themselves after a week.
+    pub fn forget(&self, group: &str) {
+        let made = block_on(self.admin().delete_groups(&[group], &options())).expect("an answer");
+        made.into_iter().for_each(|made| drop(made.expect("deleted")));
     }
 
     /// The offset and the note that a group has committed for a partition.

@@ -1,6 +1,7 @@
 //! Which topics are read, and which partitions they have now.
 
 use super::name::PartitionName;
+use crate::kafka::is_topic_name;
 use rdkafka::metadata::Metadata;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use regex::Regex;
@@ -81,11 +82,6 @@ impl Selection {
 
 fn code(error: RDKafkaRespErr) -> RDKafkaErrorCode {
     error.into()
-}
-
-fn is_topic_name(text: &str) -> bool {
-    let fits = (1..=249).contains(&text.len()) && text != "." && text != "..";
-    fits && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 #[cfg(test)]
