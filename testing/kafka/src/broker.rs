@@ -197,9 +197,8 @@ impl Broker {
     }
 }
 
-/// One replica of everything, few partitions of internal topics, no waiting; no topic that a test did not ask for.
-const USUAL: [&str; 12] = [
-    "auto.create.topics.enable=false",
+/// One replica of everything, few partitions of internal topics, no waiting.
+const USUAL: [&str; 11] = [
     "offsets.topic.replication.factor=1",
     "offsets.topic.num.partitions=4",
     "transaction.state.log.replication.factor=1",

@@ -62,7 +62,7 @@ impl Connection {
         }
         self.connected.set(1);
         if self.ever.set(()).is_err() {
-            tracing::info!(owner = self.owner, "the Kafka brokers answer again");
+            tracing::info!(owner = self.owner, "Kafka answers again");
         }
     }
 
@@ -71,7 +71,7 @@ impl Connection {
         let reason = self.secrets.hide(reason);
         if self.connected.get() == 1 {
             self.connected.set(0);
-            tracing::warn!(owner = self.owner, reason, "no Kafka broker answers; trying on until one does");
+            tracing::warn!(owner = self.owner, reason, "Kafka does not answer as it should; trying on until it does");
         }
         if let Ok(mut kept) = self.reason.lock() {
             *kept = reason;

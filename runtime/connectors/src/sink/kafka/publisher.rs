@@ -39,7 +39,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// While librdkafka's queue is full.
+/// While librdkafka's queue is full, or is being emptied.
 const QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Publishes outboxes.
@@ -261,11 +261,7 @@ impl Publisher {
         loop {
             let Err(error) = call() else { return Ok(()) };
             self.check_delivered()?;
-            let again = match &error {
-                KafkaError::Flush(_) => true,
-                KafkaError::Transaction(error) => error.is_retriable(),
-                _ => false,
-            };
+            let again = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
             // Behind its timeout the brokers have taken the transaction back.
             if !again || begun.elapsed() > self.transaction_timeout || self.connection.hopeless().is_some() {
                 return Err(self.trouble(&error, begun));
@@ -293,8 +289,21 @@ impl Publisher {
                 }
             }
         }
-        self.repeat(begun, || producer.flush(CALL))?;
-        self.check_delivered()
+        self.flush(producer, begun)
+    }
+
+    /// Waits until every record is acknowledged. Looked at again and again, because waiting in `rdkafka` takes a tenth
+    /// of a second at least.
+    fn flush(&self, producer: &Producer, begun: Instant) -> Result<(), Trouble> {
+        loop {
+            let flushed = producer.flush(Duration::ZERO);
+            self.check_delivered()?;
+            match flushed {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Flush(Code::OperationTimedOut)) => std::thread::sleep(QUEUE_PAUSE),
+                Err(error) => return Err(self.trouble(&error, begun)),
+            }
+        }
     }
 
     fn send(&self, producer: &Producer, topic: &str, record: &Record<'_>, begun: Instant) -> Result<(), Trouble> {

@@ -4,11 +4,12 @@ use super::name::PartitionName;
 use super::queue::Consumer;
 use super::settings::KafkaSourceSettings;
 use super::topics::{Found, Selection};
-use crate::kafka::{Connection, Context, advice};
+use crate::kafka::{Connection, Context, advice, code_of};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -114,8 +115,17 @@ impl Client {
     /// The oldest offset of a partition, and the one behind its newest committed record.
     pub(super) fn bounds(&self, name: &PartitionName) -> Result<(u64, u64), PortError> {
         let bounds = self.consumer.fetch_watermarks(&name.topic, name.number, ANSWER_WITHIN);
-        let (low, high) =
-            bounds.map_err(|error| self.error(&format!("ask for the ends of partition {name}"), &error))?;
+        let (low, high) = bounds.map_err(|error| {
+            let action = format!("ask for the ends of partition {name}");
+            match (code_of(&error), self.error(&action, &error)) {
+                // It is there, we have just seen it; its leader may not know that yet.
+                (
+                    Some(Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopic),
+                    PortError::Stop(message),
+                ) => PortError::Retry(message),
+                (_, error) => error,
+            }
+        })?;
         Ok((u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0)))
     }
 
