@@ -2,6 +2,7 @@
 //! compiler. This file only chooses the chore; each one lives in a file of its own.
 
 mod bench;
+mod clickhouse;
 mod component;
 mod demo;
 mod guest_toolchain;

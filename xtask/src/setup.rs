@@ -3,9 +3,10 @@
 //! Packages are installed where that needs nobody's password (root, or sudo that asks for none); elsewhere the one
 //! command to run is printed.
 
+use crate::clickhouse;
 use crate::guest_toolchain::GuestToolchain;
 use crate::process::{self, find, spell, succeeds};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,7 +18,7 @@ struct Tool {
     is_there: fn() -> bool,
 }
 
-const TOOLS: [Tool; 4] = [
+const TOOLS: [Tool; 5] = [
     Tool {
         purpose: "a C++ compiler, for RocksDB",
         packages: &["g++"],
@@ -37,6 +38,12 @@ const TOOLS: [Tool; 4] = [
         is_there: || GuestToolchain::find().is_ok(),
     },
     Tool {
+        purpose: "Python with virtual environments, for the ClickHouse engine that tests run",
+        packages: &["python3-venv"],
+        is_required: true,
+        is_there: || clickhouse::is_there() || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+    },
+    Tool {
         purpose: "ccache, which saves a quarter of an hour when RocksDB is compiled again",
         packages: &["ccache"],
         is_required: false,
@@ -47,12 +54,19 @@ const TOOLS: [Tool; 4] = [
 /// Installs what is missing, or fails with the command that would.
 pub(crate) fn run() -> Result<()> {
     let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.is_there)()).collect();
-    if missing.is_empty() {
-        println!("set-up: everything is there");
-        return Ok(());
+    if !missing.is_empty() {
+        install_tools(&missing)?;
     }
+    if !clickhouse::is_there() {
+        clickhouse::install().context("the tests of the ClickHouse sink have no engine to run against")?;
+    }
+    println!("set-up: everything is there");
+    Ok(())
+}
+
+fn install_tools(missing: &[&Tool]) -> Result<()> {
     missing.iter().for_each(|tool| println!("set-up: missing {} ({})", tool.purpose, tool.packages.join(", ")));
-    let outcome = install(&missing);
+    let outcome = install(missing);
     let still_missing: Vec<&Tool> = TOOLS.iter().filter(|tool| tool.is_required && !(tool.is_there)()).collect();
     if still_missing.is_empty() {
         return Ok(());
