@@ -1,5 +1,9 @@
 //! Sinks: where rows go, exactly once by epoch where the other side can do it.
 
+pub mod clickhouse;
 pub mod console;
 pub mod json_rows;
 pub mod parquet;
+pub mod secret;
+
+mod batch_memory;

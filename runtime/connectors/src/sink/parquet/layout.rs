@@ -60,7 +60,7 @@ pub(super) fn date_folder(day: Option<i64>) -> String {
 }
 
 /// `value` as a part of a path: ASCII letters, digits, `_`, `-` and inner dots as they are, all else percent-encoded.
-pub(super) fn partition_value(value: &str) -> String {
+pub(crate) fn partition_value(value: &str) -> String {
     if value.is_empty() {
         return "__empty__".to_owned();
     }

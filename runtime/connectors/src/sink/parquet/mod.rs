@@ -34,6 +34,10 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use tests::driver;
+
+pub(crate) use layout::partition_value;
 pub use reader::{ReadHold, Selection, visible_files};
 pub use settings::{CompactionSettings, ParquetSettings};
 

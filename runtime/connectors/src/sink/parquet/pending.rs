@@ -8,6 +8,7 @@ use super::layout::{Folders, day};
 use super::rows::Rows;
 use super::settings::ParquetSettings;
 use crate::durable;
+use crate::sink::batch_memory::memory_of;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use arrow_array::{Array, RecordBatch};
@@ -220,10 +221,4 @@ impl<'a> PartitionColumns<'a> {
         let time = self.event_time.filter(|column| column.is_valid(row)).map(|column| column.value(row));
         (day(time), self.event_type.map_or("", |column| column.value(row)))
     }
-}
-
-/// Bytes of the rows themselves, also where the batch is a slice of something larger.
-fn memory_of(rows: &RecordBatch) -> u64 {
-    let columns = rows.columns().iter();
-    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or_default() as u64).sum()
 }

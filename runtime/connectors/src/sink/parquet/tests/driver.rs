@@ -22,12 +22,12 @@ pub(super) fn settings(compacted_files: usize, buffer_bytes: u64) -> ParquetSett
     ParquetSettings { buffer_bytes, compaction, ..ParquetSettings::default() }
 }
 
-pub(super) fn metric_table(name: &str) -> Arc<Table> {
+pub(crate) fn metric_table(name: &str) -> Arc<Table> {
     Table::metric(name, &[OutputColumn { name: "value".to_owned(), kind: ColumnType::Float, nullable: true }])
 }
 
 /// `count` rows of a metric, their keys and times scattered, each with a row id of its own.
-pub(super) fn metric_rows(table: &Table, epoch: u64, count: u64) -> RecordBatch {
+pub(crate) fn metric_rows(table: &Table, epoch: u64, count: u64) -> RecordBatch {
     let scattered = |row: u64| (epoch * 7919 + row * 104_729) % 97;
     let texts = |text: &dyn Fn(u64) -> String| -> ArrayRef {
         Arc::new((0..count).map(text).map(Some).collect::<StringArray>())
@@ -112,7 +112,7 @@ fn dead_letter_rows(table: &Table, epoch: u64) -> RecordBatch {
 }
 
 /// What an epoch writes. The fifth exceeds the least buffer.
-pub(super) fn rows_of(epoch: u64) -> Vec<(Arc<Table>, RecordBatch)> {
+pub(crate) fn rows_of(epoch: u64) -> Vec<(Arc<Table>, RecordBatch)> {
     let (events, dead_letters) = (Table::events(), Table::dead_letters());
     let (jitter, latency) = (metric_table("jitter-coefficient"), metric_table("latency"));
     let count = if epoch == 5 { 1000 } else { 40 + epoch % 7 };
