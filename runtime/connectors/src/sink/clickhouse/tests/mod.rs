@@ -2,6 +2,7 @@
 
 #[path = "../../../../tests/support/clickhouse_engine.rs"]
 mod clickhouse_engine;
+mod cold;
 mod crashes;
 mod driver;
 mod faults;

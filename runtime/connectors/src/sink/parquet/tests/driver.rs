@@ -17,7 +17,7 @@ use tidemark_engine::ports::{PortError, Sink};
 /// Half a minute before midnight, so that epochs fall on two dates.
 const START_MS: i64 = 1_767_916_770_000;
 
-pub(super) fn settings(compacted_files: usize, buffer_bytes: u64) -> ParquetSettings {
+pub(crate) fn settings(compacted_files: usize, buffer_bytes: u64) -> ParquetSettings {
     let compaction = CompactionSettings { files: compacted_files, ..CompactionSettings::default() };
     ParquetSettings { buffer_bytes, compaction, ..ParquetSettings::default() }
 }
