@@ -38,13 +38,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = engine.server();
     println!("rows of {BLOCK_ROWS} a block, {KEYS} keys; rows/s");
     println!("{:>6} {:>12} {:>12} {:>12} {:>6}", "block", "sink", "its insert", "engine", "ratio");
-    let (mut through_sink, mut by_engine) = (Vec::new(), Vec::new());
     for roll_ups in [true, false] {
         println!("{} roll-ups", if roll_ups { "with" } else { "without" });
         let table = table();
         let mut sink = open(&server, &data, "sink", roll_ups, &table)?;
         drop(open(&server, &data, "engine", roll_ups, &table)?);
-        (through_sink.clear(), by_engine.clear());
+        let (mut through_sink, mut by_engine) = (Vec::new(), Vec::new());
         for epoch in 1..=blocks {
             let rows: Vec<RecordBatch> = batches(&table, epoch);
             let started = Instant::now();

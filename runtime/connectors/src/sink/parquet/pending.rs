@@ -175,9 +175,7 @@ impl PendingTable {
                 let place = match place_of.get(&partition) {
                     Some(&place) => place,
                     None => {
-                        let folder = folders
-                            .folder(kind, partition.0, partition.1)
-                            .map_err(|error| PortError::Stop(format!("cannot list the folders of events: {error}")))?;
+                        let folder = folders.folder(kind, partition.0, partition.1)?;
                         // Different types may share a folder.
                         let place = *place_of_folder.entry(folder.clone()).or_insert(found.len());
                         if place == found.len() {

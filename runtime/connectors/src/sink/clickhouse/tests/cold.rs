@@ -3,8 +3,9 @@
 use super::driver::Bench;
 use crate::fail_point;
 use crate::sink::clickhouse::ColdSettings;
-use crate::sink::parquet::driver::{metric_table, rows_of, settings};
-use crate::sink::parquet::{ParquetSink, ReadHold};
+use crate::sink::parquet::driver::{data_files, folder, metric_table, rows_of, settings};
+use crate::sink::parquet::s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
+use crate::sink::parquet::{ObjectStoreSettings, ParquetSink, ReadHold};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use arrow_array::{ArrayRef, RecordBatch, TimestampMillisecondArray};
@@ -81,16 +82,15 @@ fn hot_and_cold_rows_are_the_same() {
     let hold = ReadHold::take(folder.path()).unwrap();
     run(&mut parquet, 1, 9, |_| 1);
     run(&mut bench.open(fail_point::disabled()), 1, 9, |_| 1);
+    let mut files = 0;
     for table in TABLES {
-        let files: u64 = bench.query(&format!("SELECT count() FROM {table}__cold_files")).parse().unwrap();
-        assert!(files > 0, "{table}");
+        files += bench.query(&format!("SELECT count() FROM {table}__cold_files")).parse::<usize>().unwrap();
         let columns = columns_of(table);
         let hot: u64 = bench.query(&format!("SELECT count() FROM {table}")).parse().unwrap();
         assert!(hot > 3, "{table} has {hot} rows");
         assert_same(&bench, table, &format!("(SELECT * FROM {table}__cold)"), columns);
     }
-    let on_disk = std::fs::read_dir(folder.path().join("metrics")).unwrap().count();
-    assert!(on_disk > 0);
+    assert!(files < data_files(folder.path()).len(), "merged files and what they replaced are both there");
     drop(hold);
 }
 
@@ -125,6 +125,37 @@ fn the_view_over_both_has_every_row_once() {
         let oldest = bench.query("SELECT min(event_time) > now() - INTERVAL 92 DAY FROM jitter_coefficient");
         assert_eq!(oldest, "1", "retention has reached the oldest day");
     }
+}
+
+#[test]
+fn cold_files_in_an_object_store_are_read_with_the_servers_own_credentials() {
+    let (store, scratch) = (S3Server::start(), folder());
+    let mut bench = Bench::new();
+    let collection = format!("{}_cold", bench.database);
+    let create = format!(
+        "CREATE NAMED COLLECTION {collection} AS url = '{}/', access_key_id = '{ACCESS_KEY}', \
+         secret_access_key = '{SECRET_KEY}'",
+        store.url().replace(' ', "%20")
+    );
+    bench.server.query("default", &create);
+    bench.settings.cold = Some(ColdSettings { named_collection: collection.clone(), ..ColdSettings::default() });
+    // What merged files have replaced stays beside them.
+    let patient = ObjectStoreSettings { keep_replaced_s: 3600, ..store.settings() };
+    let parquet = ParquetSink::open_store(&patient, scratch.path(), settings(2, 1 << 20), fail_point::disabled());
+    run(&mut parquet.unwrap(), 1, 9, |epoch| (epoch % 3) as i64);
+    run(&mut bench.open(fail_point::disabled()), 1, 9, |epoch| (epoch % 3) as i64);
+    let mut replaced = 0;
+    for table in TABLES {
+        let (columns, hot) = (columns_of(table), bench.query(&format!("SELECT count() FROM {table}")));
+        assert_ne!(hot, "0", "{table}");
+        for view in ["cold", "all"] {
+            assert_eq!(bench.query(&format!("SELECT count() FROM {table}__{view}")), hot, "{table}__{view}");
+            assert_same(&bench, table, &format!("{table}__{view}"), columns);
+        }
+        replaced += bench.query(&format!("SELECT count() FROM {table}__cold_files")).parse::<usize>().unwrap();
+    }
+    assert!(replaced < data_files(&store.objects()).len(), "merged files and what they replaced are both there");
+    bench.server.query("default", &format!("DROP NAMED COLLECTION {collection}"));
 }
 
 #[test]

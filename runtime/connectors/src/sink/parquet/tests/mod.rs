@@ -3,4 +3,6 @@
 mod crashes;
 pub(crate) mod driver;
 mod faults;
+mod objects;
 mod reading;
+pub(crate) mod s3_server;
