@@ -130,10 +130,18 @@ impl Drop for Engine {
     }
 }
 
-/// A folder below the target folder that lives as long as the process's tests, emptied first.
+/// An empty folder below the target folder, for this process. Those of earlier processes are removed.
 pub fn scratch(name: &str) -> PathBuf {
-    let folder = target().join("tmp").join(format!("{name}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
+    let (all, start) = (target().join("tmp"), format!("{name}-"));
+    let folder = all.join(format!("{start}{}", std::process::id()));
+    for other in std::fs::read_dir(&all).into_iter().flatten().flatten() {
+        let process = other.file_name().to_string_lossy().strip_prefix(&start).and_then(|id| id.parse::<u32>().ok());
+        // Where there is no list of processes, nothing is removed.
+        let is_alive = |id: u32| !Path::new("/proc/self").exists() || Path::new(&format!("/proc/{id}")).exists();
+        if process.is_some_and(|id| id == std::process::id() || !is_alive(id)) {
+            let _ = std::fs::remove_dir_all(other.path());
+        }
+    }
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
     folder
 }

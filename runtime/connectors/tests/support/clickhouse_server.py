@@ -3,8 +3,8 @@
 The engine is the real one, in this process (`chdb-core`); only the listening socket is ours. What is spoken is what
 clients use: the query in the URL, in the body or in both, settings and `param_…` as parameters, `database`, credentials
 in headers or parameters, `/ping`, compressed bodies by `Content-Encoding` or in ClickHouse's own frames
-(`decompress=1`), compressed answers by `Accept-Encoding` with `enable_http_compression=1`, and errors with their code in
-`X-ClickHouse-Exception-Code`. Not spoken: sessions, roles, progress headers, and answers in ClickHouse's own frames.
+(`decompress=1`), the query and its parameters as a form (`multipart/form-data`), compressed answers by
+`Accept-Encoding`, and errors with their code in `X-ClickHouse-Exception-Code`. Not spoken: sessions, roles, progress headers, and answers in ClickHouse's own frames.
 
     python clickhouse_server.py --data FOLDER [--port N] [--user NAME] [--password TEXT]
 
@@ -14,6 +14,8 @@ behind. Everything that is acknowledged is in the folder: started there again, i
 
 import argparse
 import base64
+import email
+import email.policy
 import gzip
 import json
 import os
@@ -146,6 +148,11 @@ class Handler(BaseHTTPRequestHandler):
                 statement = query[: insert.start(1)].rstrip()[: -len("FORMAT")]
                 return run_insert(connection, statement, insert.group(1), chunks)
             rest = b"".join(chunks)
+            form = self.headers.get("Content-Type", "")
+            if form.startswith("multipart/form-data"):
+                fields = form_fields(form, rest)
+                rest = fields.pop("query", "").encode()
+                parameters.update(fields)
             query = query + "\n" + rest.decode() if query else rest.decode()
             insert = INSERT_WITH_FORMAT.match(query)
             if insert:
@@ -161,8 +168,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def compressed(self, parameters, result, headers):
         """The answer as the client wants it."""
-        accepted = self.headers.get("Accept-Encoding", "") if parameters.get("enable_http_compression") == "1" else ""
-        for name in ("zstd", "gzip"):
+        refused = parameters.get("enable_http_compression") == "0"
+        accepted = "" if refused else self.headers.get("Accept-Encoding", "")
+        for name in ("lz4", "zstd", "gzip"):
             if name in accepted and result:
                 packed = gzip.compress(result, 1) if name == "gzip" else pyarrow.compress(result, name, asbytes=True)
                 return packed, headers | {"Content-Encoding": name}
@@ -249,6 +257,14 @@ class Body:
                 pass
         except (ConnectionError, ValueError):
             self.request.close_connection = True
+
+
+def form_fields(content_type, body):
+    """The fields of a form, by name."""
+    head = f"MIME-Version: 1.0\r\nContent-Type: {content_type}\r\n\r\n".encode()
+    message = email.message_from_bytes(head + body, policy=email.policy.HTTP)
+    parts = message.iter_parts()
+    return {part.get_param("name", header="content-disposition"): part.get_content().rstrip("\r\n") for part in parts}
 
 
 def inflated(pieces):

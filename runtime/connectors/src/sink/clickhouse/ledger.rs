@@ -111,3 +111,12 @@ pub(super) fn first_epoch(
     ))?;
     Ok(epoch)
 }
+
+/// Says that every table has whatever comes after `committed`: the epochs are run again.
+pub(super) fn go_back(client: &Client, committed: Epoch) -> Result<(), ServerError> {
+    let next = committed.0 + 1;
+    client.execute(&format!(
+        "INSERT INTO {NAME} (name, job, first_epoch) SELECT name, job, {next} FROM {NAME} FINAL \
+         WHERE name != '{JOB}' AND first_epoch > {next} SETTINGS async_insert = 0"
+    ))
+}

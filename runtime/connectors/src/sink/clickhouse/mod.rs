@@ -221,7 +221,10 @@ impl Sink for ClickHouseSink {
         (self.fail_point)(step::RECOVER_DELIVERED);
         self.outbox.clear()?;
         (self.fail_point)(step::RECOVER_CLEARED);
-        rewind::remove_later(&self.client, &mut self.owner, committed)?;
+        if rewind::remove_later(&self.client, &mut self.owner, committed)? {
+            // Later epochs were delivered, but are to come again.
+            self.outbox.mark_delivered(committed)?;
+        }
         for table in self.declared.clone() {
             self.prepare_table(&Layout::of(&table)?, Epoch(committed.0 + 1))?;
         }

@@ -68,6 +68,7 @@ pub(super) fn remove_later(client: &Client, owner: &mut Owner, committed: Epoch)
         client.execute(&delete).map_err(port_error)?;
         compute_again(client, table, removal).map_err(port_error)?;
     }
+    ledger::go_back(client, Epoch(removal.after)).map_err(port_error)?;
     owner.removing = None;
     ledger::keep(client, owner).map_err(port_error)?;
     Ok(true)

@@ -1,9 +1,11 @@
 //! Hot and cold rows are the same rows, and the view over both has each once.
 
-use super::driver::Bench;
+use super::driver::{Bench, run_with_kills};
 use crate::fail_point;
 use crate::sink::clickhouse::ColdSettings;
-use crate::sink::parquet::driver::{data_files, folder, metric_table, rows_of, settings};
+use crate::sink::parquet::driver::{
+    data_files, folder, metric_table, rows_of, run_with_kills as parquet_with_kills, settings,
+};
 use crate::sink::parquet::s3_server::{ACCESS_KEY, S3Server, SECRET_KEY};
 use crate::sink::parquet::{ObjectStoreSettings, ParquetSink, ReadHold};
 use arrow_array::cast::AsArray;
@@ -92,6 +94,39 @@ fn hot_and_cold_rows_are_the_same() {
     }
     assert!(files < data_files(folder.path()).len(), "merged files and what they replaced are both there");
     drop(hold);
+}
+
+#[test]
+fn hot_and_cold_rows_are_the_same_after_kills_in_the_middle_of_both() {
+    for kill in [2, 4, 6, 7, 8, 9, 13, 17] {
+        let mut bench = Bench::new();
+        let folder = folder();
+        bench.settings.cold =
+            Some(ColdSettings { url: folder.path().to_str().unwrap().to_owned(), ..ColdSettings::default() });
+        bench.settings.block_rows = 400;
+        parquet_with_kills(folder.path(), &settings(2, 64 << 10), 8, &[kill, kill]);
+        run_with_kills(&bench, 8, &[kill, kill]);
+        for table in TABLES {
+            assert_same(&bench, table, &format!("{table}__cold"), columns_of(table));
+        }
+    }
+}
+
+#[test]
+fn going_back_leaves_every_row_once_in_the_view_over_both() {
+    let mut bench = Bench::new();
+    let folder = folder();
+    bench.settings.cold =
+        Some(ColdSettings { url: folder.path().to_str().unwrap().to_owned(), ..ColdSettings::default() });
+    let mut parquet = ParquetSink::open(folder.path(), settings(0, 1 << 20), fail_point::disabled()).unwrap();
+    run(&mut parquet, 1, 6, |_| 1);
+    // The hot store began with epoch 5, and the state goes back to epoch 3.
+    run(&mut bench.open(fail_point::disabled()), 5, 6, |_| 1);
+    run(&mut bench.open(fail_point::disabled()), 4, 6, |_| 1);
+    for table in TABLES {
+        assert_same(&bench, &format!("{table}__all"), &format!("{table}__cold"), columns_of(table));
+    }
+    assert_eq!(bench.query("SELECT min(epoch) FROM jitter_coefficient"), "4");
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn run_observed(
 
 /// What was seen of a run.
 #[derive(Default)]
-pub(super) struct Run {
+pub(crate) struct Run {
     /// The fail points reached.
     pub(super) steps: Vec<&'static str>,
     /// The data files after each epoch that was finalised without a kill.
@@ -182,7 +182,7 @@ impl Run {
 }
 
 /// Runs to the end in a local folder with kills on the way: each at the so manieth call of the fail point after a start.
-pub(super) fn run_with_kills(root: &Path, settings: &ParquetSettings, last: u64, kills: &[usize]) -> Run {
+pub(crate) fn run_with_kills(root: &Path, settings: &ParquetSettings, last: u64, kills: &[usize]) -> Run {
     let open = |fail_point| ParquetSink::open(root, settings.clone(), fail_point).unwrap();
     run_with_kills_in(root, &open, last, kills)
 }
