@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         ["bench"] => bench::run("all"),
         ["bench", name] => bench::run(name),
         ["metrics"] => metrics::run(),
-        ["setup"] => setup::run(),
+        ["setup"] => setup::for_everything(),
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -17,7 +17,7 @@ struct Tool {
     is_there: fn() -> bool,
 }
 
-const TOOLS: [Tool; 4] = [
+const TOOLS_OF_THE_BUILD: [Tool; 4] = [
     Tool {
         purpose: "a C++ compiler, for RocksDB",
         packages: &["g++"],
@@ -44,16 +44,46 @@ const TOOLS: [Tool; 4] = [
     },
 ];
 
-/// Installs what is missing, or fails with the command that would.
-pub(crate) fn run() -> Result<()> {
-    let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.is_there)()).collect();
+const TOOLS_OF_THE_TESTS: [Tool; 2] = [
+    Tool {
+        purpose: "Java 17 or later, which runs Apache Kafka",
+        packages: &["openjdk-17-jre-headless"],
+        is_required: true,
+        is_there: || find("java").is_some(),
+    },
+    Tool {
+        purpose: "Maven, which fetches Apache Kafka",
+        packages: &["maven"],
+        is_required: true,
+        is_there: || test_kafka::is_installed() || find("mvn").is_some(),
+    },
+];
+
+/// Installs what is missing of what the build needs, or fails with the command that would.
+pub(crate) fn for_the_build() -> Result<()> {
+    install_missing(&TOOLS_OF_THE_BUILD)
+}
+
+/// The same, and what the tests need besides: a Kafka broker.
+pub(crate) fn for_everything() -> Result<()> {
+    for_the_build()?;
+    // Tests that need a broker say that they did not run; in CI they must.
+    let kafka = install_missing(&TOOLS_OF_THE_TESTS).and_then(|()| Ok(test_kafka::install()?));
+    match kafka {
+        Err(error) if std::env::var_os("CI").is_none() => println!("set-up: no Kafka broker for the tests: {error:#}"),
+        outcome => outcome?,
+    }
+    Ok(())
+}
+
+fn install_missing(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<&Tool> = tools.iter().filter(|tool| !(tool.is_there)()).collect();
     if missing.is_empty() {
-        println!("set-up: everything is there");
         return Ok(());
     }
     missing.iter().for_each(|tool| println!("set-up: missing {} ({})", tool.purpose, tool.packages.join(", ")));
     let outcome = install(&missing);
-    let still_missing: Vec<&Tool> = TOOLS.iter().filter(|tool| tool.is_required && !(tool.is_there)()).collect();
+    let still_missing: Vec<&Tool> = tools.iter().filter(|tool| tool.is_required && !(tool.is_there)()).collect();
     if still_missing.is_empty() {
         return Ok(());
     }

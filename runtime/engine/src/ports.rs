@@ -32,7 +32,7 @@ pub type Positions = BTreeMap<String, Offset>;
 /// How a source starts.
 #[derive(Clone, Debug, Default)]
 pub struct SourceStart {
-    /// Committed positions; a partition without one starts at its beginning.
+    /// Where partitions go on; one without a position starts at its beginning, or where the source's settings say.
     pub positions: Positions,
     /// Ends of blocks that must be cut again exactly, per partition and ascending: the tick log of a re-run.
     pub cuts: BTreeMap<String, Vec<Offset>>,
@@ -67,12 +67,20 @@ pub trait Source: Send {
     /// grow at the end (a followed folder gets a new file).
     fn partitions(&self) -> &[String];
 
+    /// Where `partition`, for which [`SourceStart`] had no position, begins. Known as soon as the partition is.
+    fn first_offset(&self, _partition: Partition) -> Offset {
+        Offset(0)
+    }
+
     /// The next block of `partition`; waits up to `wait` for it. A bounded source waits until it has one, whatever
     /// `wait` says.
     fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError>;
 
     /// Whether every partition ends by itself.
     fn bounded(&self) -> bool;
+
+    /// Everything before these positions is committed: a source may tell those who watch it. Nothing depends on it.
+    fn committed(&mut self, _positions: &Positions) {}
 }
 
 /// Where rows go.

@@ -31,7 +31,7 @@ impl Engine {
         (self.hook)(fail_point::PREPARED);
         if let (None, Some(log)) = (&again, &mut self.tick_log) {
             let record = EpochRecord {
-                partitions: self.ingest.names().map(str::to_owned).collect(),
+                partitions: self.ingest.met(),
                 ticks: std::mem::take(&mut self.epoch.ticks),
                 handles: handles.clone(),
             };
@@ -45,6 +45,7 @@ impl Engine {
             for (sink, (_, handle)) in self.sinks.iter_mut().zip(&handles) {
                 retry(pause, || sink.finalise(number, handle))?;
             }
+            self.ingest.committed();
         }
         (self.hook)(fail_point::FINALISED);
         self.telemetry.epoch.set(number.0 as i64);
