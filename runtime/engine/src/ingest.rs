@@ -176,8 +176,13 @@ impl Ingest {
 
     /// Tells the source how far everything is committed.
     pub(crate) fn committed(&mut self) {
-        let positions = self.lanes.iter().map(|lane| (lane.name.clone(), lane.position)).collect();
+        let positions = self.committing();
         self.source.committed(&positions);
+    }
+
+    /// Where every partition will go on when everything that was taken is committed.
+    pub(crate) fn committing(&self) -> Positions {
+        self.lanes.iter().map(|lane| (lane.name.clone(), lane.position)).collect()
     }
 
     /// Which partition is asked first for the next tick.

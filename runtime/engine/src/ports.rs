@@ -95,6 +95,10 @@ pub trait Sink: Send {
     /// Adds rows of the running epoch.
     fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), PortError>;
 
+    /// Where the source will go on when the epoch that is prepared next is committed: for sinks that publish it with the
+    /// rows.
+    fn positions(&mut self, _positions: &Positions) {}
+
     /// Makes the rows of `epoch` durable. The handle is what [`Sink::finalise`] needs after a restart.
     fn prepare(&mut self, epoch: Epoch) -> Result<Vec<u8>, PortError>;
 
@@ -104,6 +108,12 @@ pub trait Sink: Send {
     /// Finishes `committed` (whose handle is given if any epoch was committed) and removes what later epochs left.
     /// Called once, before the first write.
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError>;
+
+    /// Whether [`Sink::recover`] found that what it had kept of the committed epoch is gone, as with a lost disk. Where
+    /// the epoch is run again, it then gets its rows once more, and is asked to prepare and to finalise them.
+    fn needs_rows(&self) -> bool {
+        false
+    }
 }
 
 /// A key in state: see [`crate::state_key`] for the layout.
