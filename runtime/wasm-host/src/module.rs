@@ -10,6 +10,7 @@ use crate::instance::{Allowance, Instance, Pace, Program, StartError};
 use crate::limits::{HostSettings, Limits};
 use crate::telemetry::GuestTelemetry;
 use sha2::{Digest as _, Sha256};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use tidemark_engine::descriptor::Descriptor;
 use tidemark_engine::guest::{Guest, GuestError, GuestFactory};
@@ -90,9 +91,16 @@ impl Module {
 
 fn compile(host: &Shared, engine: &Engine, digest: Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
     let canonical = host.settings.canonical_nans;
-    let compile = || match canonical {
+    let translate = || match canonical {
         true => Component::from_binary(engine, &canonical_nan::rewrite(bytes)?),
         false => Component::from_binary(engine, bytes),
+    };
+    // The compiler is not the sandbox: it panics on components of several memories that call each other, for one. It
+    // holds nothing that a panic could leave half done.
+    let compile = || {
+        let refused =
+            |_| Err(wasmtime::Error::msg("the compiler cannot handle it; does it have more than one memory?"));
+        catch_unwind(AssertUnwindSafe(translate)).unwrap_or_else(refused)
     };
     match &host.cache {
         Some(cache) => cache.component(engine, digest, canonical.then_some(canonical_nan::VERSION), compile),
