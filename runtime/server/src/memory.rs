@@ -1,7 +1,7 @@
 //! How the process gets its memory.
 
 /// Makes the C library's allocator, which RocksDB uses, share two pools among all threads, for memory that many pools keep
-/// for themselves is lost to everyone else: with millions of keys about a tenth of the process. Rust has its own allocator.
+/// for themselves is lost to everyone else: with millions of keys tens of megabytes. Rust has its own allocator.
 ///
 /// To be called before other threads start.
 pub fn share_pools() {

@@ -4,8 +4,8 @@
 //! Which bits a NaN has after arithmetic is left open by WebAssembly and differs between processors. As long as the NaN
 //! is a float, nothing can tell: arithmetic and comparisons treat all NaNs alike. Its bits come to light only when it is
 //! stored, reinterpreted as an integer, put into a vector, or asked for its sign by `copysign`. So that is where it is
-//! made canonical, a few times per call, instead of after every operation, as Cranelift would do it, in the middle of the
-//! longest chain of a loop: that costs a metric up to twice its time. Vector arithmetic is made canonical at once, since
+//! made canonical, a few times per group, instead of after every operation, as Cranelift would do it, in the middle of the
+//! longest chain of a loop: that cost a Welford update 3 to 5 ns an event. Vector arithmetic is made canonical at once, since
 //! the lanes of a vector can be looked at in any way.
 //!
 //! What a module loads and stores again as a float keeps its value, but not the payload of a NaN: a NaN is one value here.
