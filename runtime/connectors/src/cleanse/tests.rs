@@ -224,6 +224,16 @@ fn ids_types_and_interest_are_per_row() {
 }
 
 #[test]
+fn an_event_cannot_pass_for_the_row_of_a_metric() {
+    let named = |kind: &str| format!(r#"{{"type":"{kind}","timestamp":1767908945298,"data":{{}}}}"#).into_bytes();
+    let batch = decode_with(&settings("{}"), &[], &[&named("metric.sla-score"), &named("metric"), &named("metrics")]);
+    assert_eq!(batch.rows(), 2);
+    let letter = &batch.dead[0];
+    assert_eq!(letter.reason, Reason::BadEnvelope);
+    assert!(letter.detail.contains("`metric.`"), "{}", letter.detail);
+}
+
+#[test]
 fn schema_rules_hold_for_their_type_only() {
     let rules = settings(
         r#"{"unknown_types": "dead-letter", "schema": [{"type": "t", "required": ["data.id"],
