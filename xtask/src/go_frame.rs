@@ -4,7 +4,7 @@
 use crate::workspace;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -13,8 +13,7 @@ const WASI: [&str; 2] = ["wasi_snapshot_preview1", "wasi_snapshot_preview1_again
 
 /// Writes the frame.
 pub(crate) fn run() -> Result<()> {
-    let file = workspace::root().join("guest-sdk/go/frame/frame.wasm");
-    let frame = frame(&workspace::root())?;
+    let (file, frame) = (file(), frame(&workspace::root())?);
     fs::write(&file, &frame).with_context(|| format!("cannot write {}", file.display()))?;
     println!("{}: {} bytes", file.display(), frame.len());
     Ok(())
@@ -22,10 +21,14 @@ pub(crate) fn run() -> Result<()> {
 
 /// Fails if the frame is not the one that the contract and the texts make.
 pub(crate) fn check() -> Result<()> {
-    let file = workspace::root().join("guest-sdk/go/frame/frame.wasm");
+    let file = file();
     let found = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     ensure!(found == frame(&workspace::root())?, "{} is out of date: cargo xtask go-frame", file.display());
     Ok(())
+}
+
+fn file() -> PathBuf {
+    workspace::root().join("guest-sdk/go/frame/frame.wasm")
 }
 
 fn frame(root: &Path) -> Result<Vec<u8>> {
