@@ -2,6 +2,7 @@
 //! compiler. This file only chooses the chore; each one lives in a file of its own.
 
 mod bench;
+mod clickhouse;
 mod component;
 mod demo;
 mod go_frame;
@@ -37,8 +38,8 @@ fn main() -> Result<()> {
         ["bench"] => bench::run("all"),
         ["bench", name] => bench::run(name),
         ["metrics"] => metrics::run(),
-        ["setup"] => setup::run(),
         ["go-frame"] => go_frame::run(),
+        ["setup"] => setup::for_everything(),
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -3,9 +3,10 @@
 //! Packages are installed where that needs nobody's password (root, or sudo that asks for none); elsewhere the one
 //! command to run is printed.
 
+use crate::clickhouse;
 use crate::guest_toolchain::GuestToolchain;
 use crate::process::{self, find, spell, succeeds};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,7 +18,7 @@ struct Tool {
     is_there: fn() -> bool,
 }
 
-const TOOLS: [Tool; 4] = [
+const TOOLS_OF_THE_BUILD: [Tool; 5] = [
     Tool {
         purpose: "a C++ compiler, for RocksDB",
         packages: &["g++"],
@@ -37,6 +38,12 @@ const TOOLS: [Tool; 4] = [
         is_there: || GuestToolchain::find().is_ok(),
     },
     Tool {
+        purpose: "what the Kafka client is built with",
+        packages: &["cmake", "make", "libssl-dev", "pkg-config"],
+        is_required: true,
+        is_there: || find("cmake").is_some() && find("make").is_some() && openssl_is_there(),
+    },
+    Tool {
         purpose: "ccache, which saves a quarter of an hour when RocksDB is compiled again",
         packages: &["ccache"],
         is_required: false,
@@ -44,16 +51,59 @@ const TOOLS: [Tool; 4] = [
     },
 ];
 
-/// Installs what is missing, or fails with the command that would.
-pub(crate) fn run() -> Result<()> {
-    let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !(tool.is_there)()).collect();
+const TOOLS_OF_THE_TESTS: [Tool; 3] = [
+    Tool {
+        purpose: "Java 17 or later, which runs Apache Kafka",
+        packages: &["openjdk-17-jre-headless"],
+        is_required: true,
+        is_there: || find("java").is_some(),
+    },
+    Tool {
+        purpose: "Maven, which fetches Apache Kafka",
+        packages: &["maven"],
+        is_required: true,
+        is_there: || test_kafka::is_installed() || find("mvn").is_some(),
+    },
+    Tool {
+        purpose: "Python with virtual environments, for the ClickHouse engine that tests run",
+        packages: &["python3-venv"],
+        is_required: true,
+        is_there: || clickhouse::is_there() || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+    },
+];
+
+/// Installs what is missing of what the build needs, or fails with the command that would.
+pub(crate) fn for_the_build() -> Result<()> {
+    install_missing(&TOOLS_OF_THE_BUILD)
+}
+
+/// The same, and the servers that tests run against: a Kafka broker, ClickHouse's engine.
+pub(crate) fn for_everything() -> Result<()> {
+    for_the_build()?;
+    install_missing(&TOOLS_OF_THE_TESTS).and_then(|()| install_servers()).or_else(|error| {
+        // Tests that need a server say that they did not run; in CI they must.
+        ensure!(std::env::var_os("CI").is_none(), error);
+        println!("set-up: not every server for the tests is there: {error:#}");
+        Ok(())
+    })
+}
+
+fn install_servers() -> Result<()> {
+    test_kafka::install().context("the tests of Kafka have no broker to run against")?;
+    if !clickhouse::is_there() {
+        clickhouse::install().context("the tests of ClickHouse have no engine to run against")?;
+    }
+    Ok(())
+}
+
+fn install_missing(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<&Tool> = tools.iter().filter(|tool| !(tool.is_there)()).collect();
     if missing.is_empty() {
-        println!("set-up: everything is there");
         return Ok(());
     }
     missing.iter().for_each(|tool| println!("set-up: missing {} ({})", tool.purpose, tool.packages.join(", ")));
     let outcome = install(&missing);
-    let still_missing: Vec<&Tool> = TOOLS.iter().filter(|tool| tool.is_required && !(tool.is_there)()).collect();
+    let still_missing: Vec<&Tool> = tools.iter().filter(|tool| tool.is_required && !(tool.is_there)()).collect();
     if still_missing.is_empty() {
         return Ok(());
     }
@@ -116,6 +166,11 @@ fn apt_get(rights: Option<&Rights>) -> Command {
             command
         }
     }
+}
+
+/// Whether OpenSSL's headers are where its crate asks pkg-config for them.
+fn openssl_is_there() -> bool {
+    succeeds(Command::new("pkg-config").args(["--exists", "openssl"]))
 }
 
 /// Whether bindgen will find libclang: where it is told to look, or where distributions put it.

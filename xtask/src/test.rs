@@ -13,7 +13,7 @@ const PURE: [&str; 2] = ["tidemark-dataflow", "tidemark-engine"];
 
 /// Runs them all, also after failures, and says how many passed.
 pub(crate) fn run() -> Result<()> {
-    setup::run()?;
+    setup::for_everything()?;
     metrics::run()?;
     go_frame::check()?;
 
@@ -33,6 +33,7 @@ pub(crate) fn run() -> Result<()> {
             unfinished.push(name);
         }
     }
+    tally.not_run.iter().for_each(|test| println!("not run: {test}"));
     tally.failures.iter().for_each(|name| println!("failed: {name}"));
     println!("\n{} passed, {} failed", tally.passed, tally.failed);
     if !unfinished.is_empty() {
@@ -53,6 +54,8 @@ struct Tally {
     passed: u64,
     failed: u64,
     failures: Vec<String>,
+    /// Tests that passed without having run, because something is missing here: name and reason.
+    not_run: Vec<String>,
 }
 
 impl Tally {
@@ -72,6 +75,10 @@ impl Tally {
     fn add_line(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
             self.failures.push(name.to_owned());
+        }
+        // In the middle of a line where the harness had begun to tell of another test.
+        if let Some((_, test)) = line.split_once("not run: ") {
+            self.not_run.push(test.to_owned());
         }
         if let Some(result) = line.strip_prefix("test result: ") {
             self.passed += count(result, " passed");

@@ -48,8 +48,12 @@ fn path_with_ccache() -> Option<OsString> {
     is_wanted.then(|| std::env::join_paths([PathBuf::from(CCACHE)].into_iter().chain(folders)).ok()).flatten()
 }
 
+/// Cargo's target folder.
+pub(crate) fn target() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from))
+}
+
 /// A file that a release build made: `tidemark`, or `examples/boundary`.
 pub(crate) fn built(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    root().join(target).join("release").join(name)
+    target().join("release").join(name)
 }

@@ -1,6 +1,7 @@
 //! Sources, decoding, cleansing, sinks and the checkpoint store.
 
 pub mod cleanse;
+pub mod kafka;
 pub mod source;
 pub mod sink;
 

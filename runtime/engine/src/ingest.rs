@@ -9,7 +9,7 @@ use crate::engine::retry::{FIRST_PAUSE, retry};
 use crate::error::EngineError;
 use crate::ids::{Offset, Partition};
 use crate::plan::ExtractionPlan;
-use crate::ports::{Next, PortError, Source, SourceStart};
+use crate::ports::{Next, PortError, Positions, Source, SourceStart};
 use crate::progress::PartitionState;
 use crate::tick_log::{EpochRecord, TickRecord};
 use std::collections::{BTreeMap, VecDeque};
@@ -51,6 +51,8 @@ struct Lane {
     name: String,
     /// Its place in the source, once the source has it.
     place: Option<Partition>,
+    /// Where reading began when the job met it.
+    first: Offset,
     position: Offset,
     ended: bool,
     idle: bool,
@@ -59,10 +61,10 @@ struct Lane {
 }
 
 impl Lane {
-    /// Of a partition that has just been met.
-    fn new(name: &str) -> Self {
-        let (name, position) = (name.to_owned(), Offset(0));
-        Self { name, place: None, position, ended: false, idle: false, silent_since: None }
+    /// Of a partition that is read from `position` on.
+    fn new(name: &str, position: Offset) -> Self {
+        let (name, first) = (name.to_owned(), position);
+        Self { name, place: None, first, position, ended: false, idle: false, silent_since: None }
     }
 
     /// It was asked and had nothing. Whether it has just become idle: only an answer counts, since a partition that
@@ -99,12 +101,19 @@ impl Ingest {
         let mut cuts: BTreeMap<String, Vec<Offset>> = BTreeMap::new();
         for record in replay {
             for (place, end) in record.ticks.iter().flat_map(|tick| &tick.blocks) {
-                cuts.entry(record.partitions[*place as usize].clone()).or_default().push(*end);
+                cuts.entry(record.partitions[*place as usize].0.clone()).or_default().push(*end);
             }
+        }
+        let mut positions: Positions =
+            partitions.iter().map(|partition| (partition.name.clone(), partition.position)).collect();
+        // Partitions that were met since the state was saved begin where they began then.
+        let met = || replay.iter().flat_map(|record| &record.partitions);
+        for (name, first) in met() {
+            positions.entry(name.clone()).or_insert(*first);
         }
         let expected = partitions.len().max(source.partitions().len()).max(1);
         let start = SourceStart {
-            positions: partitions.iter().map(|partition| (partition.name.clone(), partition.position)).collect(),
+            positions,
             cuts,
             plan,
             block_records: limits.records.div_ceil(expected),
@@ -112,16 +121,15 @@ impl Ingest {
         };
         retry(FIRST_PAUSE, || source.start(start.clone()))?;
         let known = partitions.iter().map(|partition| Lane {
-            position: partition.position,
             ended: partition.activity == "ended",
             idle: partition.activity == "idle",
-            ..Lane::new(&partition.name)
+            ..Lane::new(&partition.name, partition.position)
         });
         let mut lanes: Vec<Lane> = known.collect();
-        // Partitions that were met since the state was saved keep the places that they were given then.
-        for name in replay.iter().flat_map(|record| &record.partitions) {
+        // They keep the places that they were given then, too.
+        for (name, first) in met() {
             if !lanes.iter().any(|lane| lane.name == *name) {
-                lanes.push(Lane::new(name));
+                lanes.push(Lane::new(name, *first));
             }
         }
         let replay = replay.iter().flat_map(|record| record.ticks.iter().cloned()).collect();
@@ -142,10 +150,11 @@ impl Ingest {
     /// Gives new partitions of the source the next places.
     fn meet_partitions(&mut self) {
         for (place, name) in self.source.partitions().iter().enumerate() {
-            let place = Some(Partition(place as u32));
+            let partition = Partition(place as u32);
+            let place = Some(partition);
             match self.lanes.iter_mut().find(|lane| lane.name == *name) {
                 Some(lane) => lane.place = place,
-                None => self.lanes.push(Lane { place, ..Lane::new(name) }),
+                None => self.lanes.push(Lane { place, ..Lane::new(name, self.source.first_offset(partition)) }),
             }
         }
     }
@@ -158,6 +167,22 @@ impl Ingest {
     /// Where reading of each partition goes on, by place.
     pub(crate) fn positions(&self) -> impl Iterator<Item = Offset> {
         self.lanes.iter().map(|lane| lane.position)
+    }
+
+    /// Names of all partitions and where reading of each began, by place.
+    pub(crate) fn met(&self) -> Vec<(String, Offset)> {
+        self.lanes.iter().map(|lane| (lane.name.clone(), lane.first)).collect()
+    }
+
+    /// Tells the source how far everything is committed.
+    pub(crate) fn committed(&mut self) {
+        let positions = self.committing();
+        self.source.committed(&positions);
+    }
+
+    /// Where every partition will go on when everything that was taken is committed.
+    pub(crate) fn committing(&self) -> Positions {
+        self.lanes.iter().map(|lane| (lane.name.clone(), lane.position)).collect()
     }
 
     /// Which partition is asked first for the next tick.
@@ -234,9 +259,13 @@ impl Ingest {
 
     fn take(&mut self, tick: &mut TickInput, index: usize, mut batch: EventBatch) {
         let lane = &mut self.lanes[index];
-        (lane.position, lane.idle, lane.silent_since) = (batch.end, false, None);
-        // Found idle and heard of in one tick: it is not idle.
-        tick.record.idle.retain(|idle| *idle != index as u32);
+        lane.position = batch.end;
+        // A block without records only moves the position: past what a source keeps for itself.
+        if batch.records > 0 {
+            (lane.idle, lane.silent_since) = (false, None);
+            // Found idle and heard of in one tick: it is not idle.
+            tick.record.idle.retain(|idle| *idle != index as u32);
+        }
         batch.partition = Partition(index as u32);
         for letter in &mut batch.dead {
             if let Some((partition, _)) = &mut letter.position {

@@ -32,7 +32,7 @@ pub type Positions = BTreeMap<String, Offset>;
 /// How a source starts.
 #[derive(Clone, Debug, Default)]
 pub struct SourceStart {
-    /// Committed positions; a partition without one starts at its beginning.
+    /// Where partitions go on; one without a position starts at its beginning, or where the source's settings say.
     pub positions: Positions,
     /// Ends of blocks that must be cut again exactly, per partition and ascending: the tick log of a re-run.
     pub cuts: BTreeMap<String, Vec<Offset>>,
@@ -67,12 +67,20 @@ pub trait Source: Send {
     /// grow at the end (a followed folder gets a new file).
     fn partitions(&self) -> &[String];
 
+    /// Where `partition`, for which [`SourceStart`] had no position, begins. Known as soon as the partition is.
+    fn first_offset(&self, _partition: Partition) -> Offset {
+        Offset(0)
+    }
+
     /// The next block of `partition`; waits up to `wait` for it. A bounded source waits until it has one, whatever
     /// `wait` says.
     fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError>;
 
     /// Whether every partition ends by itself.
     fn bounded(&self) -> bool;
+
+    /// Everything before these positions is committed: a source may tell those who watch it. Nothing depends on it.
+    fn committed(&mut self, _positions: &Positions) {}
 }
 
 /// Where rows go.
@@ -87,6 +95,10 @@ pub trait Sink: Send {
     /// Adds rows of the running epoch.
     fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), PortError>;
 
+    /// Where the source will go on when the epoch that is prepared next is committed: for sinks that publish it with the
+    /// rows.
+    fn positions(&mut self, _positions: &Positions) {}
+
     /// Makes the rows of `epoch` durable. The handle is what [`Sink::finalise`] needs after a restart.
     fn prepare(&mut self, epoch: Epoch) -> Result<Vec<u8>, PortError>;
 
@@ -96,6 +108,12 @@ pub trait Sink: Send {
     /// Finishes `committed` (whose handle is given if any epoch was committed) and removes what later epochs left.
     /// Called once, before the first write.
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError>;
+
+    /// Whether [`Sink::recover`] found that what it had kept of the committed epoch is gone, as with a lost disk. Where
+    /// the epoch is run again, it then gets its rows once more, and is asked to prepare and to finalise them.
+    fn needs_rows(&self) -> bool {
+        false
+    }
 }
 
 /// A key in state: see [`crate::state_key`] for the layout.

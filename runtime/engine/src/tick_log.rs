@@ -19,8 +19,8 @@ pub struct TickRecord {
 /// What is logged when an epoch is decided.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct EpochRecord {
-    /// Names of all partitions, by place.
-    pub partitions: Vec<String>,
+    /// Names of all partitions, by place, and where reading of each began when the job met it.
+    pub partitions: Vec<(String, Offset)>,
     /// Its ticks.
     pub ticks: Vec<TickRecord>,
     /// Handles of the sinks, by name.
@@ -33,7 +33,10 @@ impl EpochRecord {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![FORMAT];
         number(&mut out, self.partitions.len() as u64);
-        self.partitions.iter().for_each(|name| bytes(&mut out, name.as_bytes()));
+        for (name, first) in &self.partitions {
+            bytes(&mut out, name.as_bytes());
+            number(&mut out, first.0);
+        }
         number(&mut out, self.ticks.len() as u64);
         for tick in &self.ticks {
             number(&mut out, tick.blocks.len() as u64);
@@ -62,7 +65,7 @@ impl EpochRecord {
     }
 }
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 fn number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -84,7 +87,8 @@ impl Reader<'_> {
         if *self.0.split_off_first()? != FORMAT {
             return None;
         }
-        let partitions = self.list(|reader| String::from_utf8(reader.bytes()?).ok())?;
+        let partitions =
+            self.list(|reader| Some((String::from_utf8(reader.bytes()?).ok()?, Offset(reader.number()?))))?;
         let ticks = self.list(|reader| {
             Some(TickRecord {
                 blocks: reader.list(|reader| Some((reader.place()?, Offset(reader.number()?))))?,
@@ -130,7 +134,7 @@ mod tests {
     #[test]
     fn records_come_back_and_rubbish_does_not() {
         let record = EpochRecord {
-            partitions: vec!["a.ndjson".to_owned(), "b.ndjson".to_owned()],
+            partitions: vec![("a.ndjson".to_owned(), Offset(0)), ("b.ndjson".to_owned(), Offset(300))],
             ticks: vec![
                 TickRecord { blocks: vec![(0, Offset(5_000_000)), (1, Offset(0))], ended: vec![1], idle: vec![] },
                 TickRecord::default(),

@@ -156,6 +156,26 @@ fn a_lost_disk_is_made_good_from_an_old_image_and_the_tick_log() {
 }
 
 #[test]
+fn a_sink_that_lost_the_last_epoch_gets_its_rows_again() {
+    let expected = World::new(input(250)).run(metrics()).rows();
+    for point in [fail_point::LOGGED, fail_point::COMMITTED] {
+        let world = World::new(input(250));
+        assert!(world.run_until_death(metrics(), fail_point::FINALISED, 2));
+        let image = world.state.image();
+        assert!(world.run_until_death(metrics(), point, 6));
+        world.sink.lose_prepared();
+        if point == fail_point::COMMITTED {
+            let error = world.open(metrics(), no_hook(), &Arc::default()).err().expect("refused").to_string();
+            assert!(error.contains("has lost the rows of epoch"), "{error}");
+        }
+        let restored = World { state: image, restored: true, workers: 3, ..world };
+        // Dying on the way changes nothing.
+        assert!(restored.run_until_death(metrics(), fail_point::PREPARED, 2));
+        assert!(restored.run(metrics()).rows() == expected, "lost at {point}");
+    }
+}
+
+#[test]
 fn a_recovery_that_is_stopped_half_way_is_not_a_commit() {
     let expected = World::new(input(250)).run(metrics()).rows();
     let world = World::new(input(250));

@@ -303,7 +303,8 @@ fn an_idle_partition_holds_nothing_back() {
         TickRecord { blocks: vec![block(1, 1)], ..TickRecord::default() },
         TickRecord { idle: vec![1], ..TickRecord::default() },
     ];
-    let record = EpochRecord { partitions: vec!["0".into(), "1".into()], ticks, handles: vec![] };
+    let partitions = vec![("0".to_owned(), Offset(0)), ("1".to_owned(), Offset(0))];
+    let record = EpochRecord { partitions, ticks, handles: vec![] };
     log.append(Epoch(1), &record.encode()).expect("kept");
     let world = World { tick_log: log, restored: true, bound_ms: 0, ..World::new(Vec::new()) };
     let telemetry = Arc::default();

@@ -30,7 +30,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "all" => &[Benchmark::Job, Benchmark::Profile, Benchmark::Boundary, Benchmark::State, Benchmark::Keys],
         other => bail!("there is no benchmark `{other}`: {HELP}"),
     };
-    setup::run()?;
+    setup::for_the_build()?;
     metrics::run()?;
     build(chosen)?;
     for benchmark in chosen {

@@ -27,7 +27,7 @@ const CRASHED: &str = "target/demo/data";
 /// Shows all of it, in five steps.
 pub(crate) fn run() -> Result<()> {
     step(1, "Set-up: tools, metrics (Rust to WebAssembly) and the runtime");
-    setup::run()?;
+    setup::for_the_build()?;
     metrics::run()?;
     build()?;
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::Table;
-use tidemark_engine::ports::{PortError, Sink};
+use tidemark_engine::ports::{PortError, Positions, Sink};
 
 /// Writes that wait, of at most 16,384 rows each.
 const QUEUE: usize = 16;
@@ -22,6 +22,7 @@ pub struct SinkOnThread {
     /// `None` while the thread ends.
     requests: Option<Sender<Request>>,
     failure: Failure,
+    needs_rows: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -30,7 +31,9 @@ enum Request {
     Write(Arc<Table>, RecordBatch),
     Prepare(Epoch, Sender<Result<Vec<u8>, PortError>>),
     Finalise(Epoch, Vec<u8>, Sender<Result<(), PortError>>),
-    Recover(Epoch, Option<Vec<u8>>, Sender<Result<(), PortError>>),
+    Positions(Positions),
+    /// Answers whether the sink needs rows again.
+    Recover(Epoch, Option<Vec<u8>>, Sender<Result<bool, PortError>>),
 }
 
 /// Why rows could not be written, until the engine is told.
@@ -51,7 +54,7 @@ impl SinkOnThread {
         let writer = Writer { sink, failure: failure.clone(), unwritten: VecDeque::new() };
         let thread = std::thread::Builder::new().name(format!("sink-{name}")).spawn(move || writer.run(&received));
         let thread = thread.map_err(|error| PortError::Stop(format!("cannot start a thread for {name}: {error}")))?;
-        Ok(Self { name, requests: Some(requests), failure, thread: Some(thread) })
+        Ok(Self { name, requests: Some(requests), failure, needs_rows: false, thread: Some(thread) })
     }
 
     /// Hands `request` over; waits while the queue is full.
@@ -94,8 +97,18 @@ impl Sink for SinkOnThread {
         self.ask(|answer| Request::Finalise(epoch, handle.to_vec(), answer))
     }
 
+    fn positions(&mut self, positions: &Positions) {
+        // A thread that has ended says so when it is asked to prepare.
+        let _ = self.send(Request::Positions(positions.clone()));
+    }
+
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
-        self.ask(|answer| Request::Recover(committed, handle.map(<[u8]>::to_vec), answer))
+        self.needs_rows = self.ask(|answer| Request::Recover(committed, handle.map(<[u8]>::to_vec), answer))?;
+        Ok(())
+    }
+
+    fn needs_rows(&self) -> bool {
+        self.needs_rows
     }
 }
 
@@ -129,6 +142,7 @@ impl Writer {
                         *self.failure.lock() = self.write_all().err();
                     }
                 }
+                Request::Positions(positions) => self.sink.positions(&positions),
                 Request::Prepare(epoch, answer) => {
                     *self.failure.lock() = None;
                     let prepared = self.write_all().and_then(|()| self.sink.prepare(epoch));
@@ -139,7 +153,8 @@ impl Writer {
                     let _ = answer.send(self.sink.finalise(epoch, &handle));
                 }
                 Request::Recover(epoch, handle, answer) => {
-                    let _ = answer.send(self.sink.recover(epoch, handle.as_deref()));
+                    let recovered = self.sink.recover(epoch, handle.as_deref());
+                    let _ = answer.send(recovered.map(|()| self.sink.needs_rows()));
                 }
             }
         }

@@ -5,18 +5,18 @@
 //! read; only the unfinished block at the end of what was read is copied, once.
 
 use super::error::SourceError;
+use super::settings::ReadSettings;
+use super::spent::Spent;
 use crate::cleanse::{KEPT_OF_TOO_LONG, RawBlock, RawRecord};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::Read;
 use std::mem;
 use tidemark_engine::ids::{Offset, Partition};
+use tidemark_engine::ports::SourceStart;
 
 /// How much is read at once to begin with: little, for blocks may be small.
 const FIRST_READ: usize = 256 * 1024;
-
-/// Most chunks that wait to be read into again: as many as are on their way through decoding and a tick.
-const SPENT: usize = 5;
 
 /// When a block is full, and a record too long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +27,17 @@ pub(crate) struct BlockLimits {
     pub(crate) bytes: usize,
     /// A longer record is too long.
     pub(crate) record_bytes: usize,
+}
+
+impl BlockLimits {
+    /// Of what the engine asks for, within what a block can hold.
+    pub(crate) fn new(start: &SourceStart, read: &ReadSettings) -> Self {
+        Self {
+            records: start.block_records.max(1),
+            bytes: start.block_bytes.min(RawBlock::MAX_BYTES / 2),
+            record_bytes: read.max_record_bytes.min(RawBlock::MAX_BYTES / 4),
+        }
+    }
 }
 
 /// What comes next.
@@ -53,8 +64,7 @@ pub(crate) struct BlockCutter<R> {
     read_size: usize,
     /// What was read and is not in a block yet, from `draft.base` on.
     chunk: Bytes,
-    /// Earlier chunks: read into again when no block needs them any more, for fresh memory costs more than reading.
-    spent: Vec<Bytes>,
+    spent: Spent,
     draft: Draft,
 }
 
@@ -91,11 +101,6 @@ impl<R: Read> BlockCutter<R> {
         limits: BlockLimits,
         cuts: VecDeque<u64>,
     ) -> Self {
-        let limits = BlockLimits {
-            records: limits.records.max(1),
-            bytes: limits.bytes.min(RawBlock::MAX_BYTES / 2),
-            record_bytes: limits.record_bytes.min(RawBlock::MAX_BYTES / 4),
-        };
         let draft = Draft { position, base_position: position, ..Draft::default() };
         Self {
             input,
@@ -106,7 +111,7 @@ impl<R: Read> BlockCutter<R> {
             cuts,
             read_size: FIRST_READ,
             chunk: Bytes::new(),
-            spent: Vec::new(),
+            spent: Spent::default(),
             draft,
         }
     }
@@ -246,19 +251,13 @@ impl<R: Read> BlockCutter<R> {
             self.read_size = (self.read_size * 2).min(self.limits.bytes.max(FIRST_READ));
         }
         let size = unfinished.len() + self.read_size;
-        let unused = self.spent.iter().position(Bytes::is_unique);
-        let reusable = unused.and_then(|place| self.spent.swap_remove(place).try_into_mut().ok());
-        let mut chunk: Vec<u8> = reusable.map_or_else(Vec::new, Vec::from);
-        chunk.clear();
-        chunk.reserve(size);
+        let mut chunk = self.spent.take(size);
         chunk.extend_from_slice(unfinished);
         let read = self.input.by_ref().take(self.read_size as u64).read_to_end(&mut chunk)?;
         if read > 0 {
             let spent = mem::replace(&mut self.chunk, Bytes::from(chunk));
             self.draft.base = 0;
-            if self.spent.len() < SPENT {
-                self.spent.push(spent);
-            }
+            self.spent.give(spent);
         }
         Ok(read)
     }

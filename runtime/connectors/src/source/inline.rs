@@ -1,34 +1,25 @@
 //! Reading without threads: everything happens when the engine asks. Best where there is one core.
 
 use super::cutter::Cut;
-use super::feed::{Feed, FeedRules};
 use super::origin::Origin;
 use super::{POLL, RESCAN};
 use crate::cleanse::Decoder;
 use std::thread;
 use std::time::{Duration, Instant};
 use tidemark_engine::ids::Partition;
-use tidemark_engine::ports::{Next, PortError, SourceStart};
+use tidemark_engine::ports::{Next, PortError};
 
 /// The partitions and the decoder.
-pub(crate) struct Inline {
-    origin: Origin,
-    feeds: Vec<Feed>,
-    rules: FeedRules,
-    start: SourceStart,
+pub(crate) struct Inline<O: Origin> {
+    origin: O,
+    feeds: Vec<O::Feed>,
     decoder: Decoder,
     scanned: Instant,
 }
 
-impl Inline {
-    pub(crate) fn new(
-        origin: Origin,
-        names: &[String],
-        rules: FeedRules,
-        start: SourceStart,
-        decoder: Decoder,
-    ) -> Self {
-        let mut inline = Self { origin, feeds: Vec::new(), rules, start, decoder, scanned: Instant::now() };
+impl<O: Origin> Inline<O> {
+    pub(crate) fn new(origin: O, names: &[String], decoder: Decoder) -> Self {
+        let mut inline = Self { origin, feeds: Vec::new(), decoder, scanned: Instant::now() };
         names.iter().for_each(|name| inline.add(name));
         inline
     }
@@ -44,22 +35,22 @@ impl Inline {
         loop {
             self.look_for_partitions(names)?;
             let Some(feed) = self.feeds.get_mut(partition.0 as usize) else { return Ok(Next::End) };
-            match feed.next(&self.origin)? {
+            match self.origin.next(feed)? {
                 Cut::Block(block) => return Ok(Next::Block(self.decoder.decode(block))),
                 Cut::End => return Ok(Next::End),
                 Cut::Waiting => {
                     let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
+                    if self.origin.live() && left.is_zero() {
                         return Ok(Next::Pending);
                     }
-                    thread::sleep(left.min(POLL));
+                    thread::sleep(if self.origin.live() { left.min(POLL) } else { POLL });
                 }
             }
         }
     }
 
     fn look_for_partitions(&mut self, names: &mut Vec<String>) -> Result<(), PortError> {
-        if !self.rules.live || self.scanned.elapsed() < RESCAN {
+        if !self.origin.live() || self.scanned.elapsed() < RESCAN {
             return Ok(());
         }
         self.scanned = Instant::now();
@@ -72,6 +63,6 @@ impl Inline {
 
     fn add(&mut self, name: &str) {
         let partition = Partition(self.feeds.len() as u32);
-        self.feeds.push(Feed::new(name, partition, self.rules, &self.start));
+        self.feeds.push(self.origin.feed(name, partition));
     }
 }

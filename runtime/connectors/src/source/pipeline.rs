@@ -11,7 +11,6 @@
 
 use super::cutter::Cut;
 use super::error::SourceError;
-use super::feed::{Feed, FeedRules};
 use super::origin::Origin;
 use super::{POLL, RESCAN};
 use crate::cleanse::{Decoder, RawBlock};
@@ -20,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tidemark_engine::batch::EventBatch;
 use tidemark_engine::ids::Partition;
-use tidemark_engine::ports::{Next, PortError, SourceStart};
+use tidemark_engine::ports::{Next, PortError};
 
 /// New partitions that may wait to be noticed.
 const ANNOUNCEMENTS: usize = 64;
@@ -56,11 +55,9 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn start(
-        origin: Origin,
+    pub(crate) fn start<O: Origin>(
+        origin: O,
         names: &[String],
-        rules: FeedRules,
-        start: SourceStart,
         decoder: &Decoder,
         decoders: usize,
         prefetch: usize,
@@ -68,18 +65,8 @@ impl Pipeline {
         let (work, blocks) = bounded::<Work>(decoders);
         let (announce, announcements) = bounded(ANNOUNCEMENTS);
         let (wake, woken) = bounded(1);
-        let may_block = origin.may_block();
-        let mut reader = Reader {
-            origin,
-            rules,
-            start,
-            prefetch,
-            work,
-            announce,
-            woken,
-            feeds: Vec::new(),
-            scanned: Instant::now(),
-        };
+        let (may_block, live) = (origin.may_block(), origin.live());
+        let mut reader = Reader { origin, prefetch, work, announce, woken, feeds: Vec::new(), scanned: Instant::now() };
         let queues = names.iter().map(|name| Some(reader.add(name))).collect();
         let mut threads = Vec::with_capacity(decoders + 1);
         for _ in 0..decoders {
@@ -95,7 +82,7 @@ impl Pipeline {
         if !may_block {
             threads.push(thread);
         }
-        Ok(Self { queues, announcements, wake: Some(wake), live: rules.live, threads })
+        Ok(Self { queues, announcements, wake: Some(wake), live, threads })
     }
 
     /// The next block of a partition. Adds the names of new partitions.
@@ -153,16 +140,14 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 }
 
 /// The reading thread.
-struct Reader {
-    origin: Origin,
-    rules: FeedRules,
-    start: SourceStart,
+struct Reader<O: Origin> {
+    origin: O,
     prefetch: usize,
     work: Sender<Work>,
     announce: Sender<Announcement>,
     woken: Receiver<()>,
     /// Per partition; `None` after its end.
-    feeds: Vec<Option<(Feed, Sender<Ahead>)>>,
+    feeds: Vec<Option<(O::Feed, Sender<Ahead>)>>,
     scanned: Instant,
 }
 
@@ -174,7 +159,7 @@ enum Step {
     Stopped,
 }
 
-impl Reader {
+impl<O: Origin> Reader<O> {
     fn run(mut self) {
         loop {
             let mut progress = false;
@@ -185,7 +170,7 @@ impl Reader {
                     Step::Stopped => return,
                 }
             }
-            if self.rules.live && self.scanned.elapsed() >= RESCAN && !self.look_for_partitions() {
+            if self.origin.live() && self.scanned.elapsed() >= RESCAN && !self.look_for_partitions() {
                 return;
             }
             if !progress && !self.rest() {
@@ -197,7 +182,7 @@ impl Reader {
     fn add(&mut self, name: &str) -> Receiver<Ahead> {
         let partition = Partition(self.feeds.len() as u32);
         let (sender, queue) = bounded(self.prefetch);
-        self.feeds.push(Some((Feed::new(name, partition, self.rules, &self.start), sender)));
+        self.feeds.push(Some((self.origin.feed(name, partition), sender)));
         queue
     }
 
@@ -207,7 +192,7 @@ impl Reader {
         if queue.is_full() {
             return Step::Nothing;
         }
-        let end = match feed.next(&self.origin) {
+        let end = match self.origin.next(feed) {
             Ok(Cut::Waiting) => return Step::Nothing,
             Ok(Cut::Block(block)) => {
                 let (reply, answer) = bounded(1);
@@ -227,12 +212,17 @@ impl Reader {
         if stopped { Step::Stopped } else { Step::Progress }
     }
 
-    /// Waits for room or, in a live source, for time to pass. False when there is nothing left to wait for.
+    /// Waits for room or, where partitions may have nothing for now, for time to pass. False when there is nothing left
+    /// to wait for.
     fn rest(&self) -> bool {
-        if self.rules.live {
+        let all_ended = self.feeds.iter().all(Option::is_none);
+        if all_ended && !self.origin.live() {
+            return false;
+        }
+        if self.origin.waits() {
             return !matches!(self.woken.recv_timeout(POLL), Err(RecvTimeoutError::Disconnected));
         }
-        self.feeds.iter().any(Option::is_some) && self.woken.recv().is_ok()
+        self.woken.recv().is_ok()
     }
 
     /// False when nobody listens any more.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use tidemark_engine::batch::EventBatch;
 use tidemark_engine::dead_letter::Reason;
 use tidemark_engine::descriptor::ColumnType;

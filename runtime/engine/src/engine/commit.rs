@@ -8,12 +8,13 @@
 //! | the state has it | this epoch | sinks finalise it |
 //! | sinks have shown it | this epoch | nothing |
 
-use super::retry::{FIRST_PAUSE, retry};
+use super::outputs::handle_key;
+use super::retry::retry;
 use super::{Engine, EngineError, OpenEpoch};
 use crate::fail_point;
 use crate::ids::Epoch;
-use crate::ports::{MetaBatch, Sink, StateBackend};
-use crate::progress::{PartitionState, Progress};
+use crate::ports::MetaBatch;
+use crate::progress::PartitionState;
 use crate::tick_log::EpochRecord;
 use std::time::Instant;
 use tidemark_dataflow::EventTime;
@@ -24,14 +25,12 @@ impl Engine {
         let started = Instant::now();
         let (number, again, pause) = (self.epoch.number, self.replay.pop_front(), self.retry_pause);
         (self.hook)(fail_point::PREPARE);
-        let handles = match &again {
-            Some(record) => record.handles.clone(),
-            None => self.prepare(number)?,
-        };
+        let handles =
+            self.outputs.prepare(number, &self.ingest.committing(), again.as_ref().map(|record| &record.handles))?;
         (self.hook)(fail_point::PREPARED);
         if let (None, Some(log)) = (&again, &mut self.tick_log) {
             let record = EpochRecord {
-                partitions: self.ingest.names().map(str::to_owned).collect(),
+                partitions: self.ingest.met(),
                 ticks: std::mem::take(&mut self.epoch.ticks),
                 handles: handles.clone(),
             };
@@ -41,26 +40,15 @@ impl Engine {
         (self.hook)(fail_point::LOGGED);
         self.commit_state(number, &handles)?;
         (self.hook)(fail_point::COMMITTED);
+        self.outputs.finalise(number, &handles)?;
         if again.is_none() {
-            for (sink, (_, handle)) in self.sinks.iter_mut().zip(&handles) {
-                retry(pause, || sink.finalise(number, handle))?;
-            }
+            self.ingest.committed();
         }
         (self.hook)(fail_point::FINALISED);
         self.telemetry.epoch.set(number.0 as i64);
         self.telemetry.commit_ns.set(started.elapsed().as_nanos() as i64);
         self.epoch = OpenEpoch { number: Epoch(number.0 + 1), records: 0, ticks: Vec::new(), opened: Instant::now() };
         self.checkpoint(number)
-    }
-
-    fn prepare(&mut self, number: Epoch) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
-        let pause = self.retry_pause;
-        let mut handles = Vec::with_capacity(self.sinks.len());
-        for sink in &mut self.sinks {
-            let handle = retry(pause, || sink.prepare(number))?;
-            handles.push((sink.name().to_owned(), handle));
-        }
-        Ok(handles)
     }
 
     /// The commit point: one synced write of everything that the epoch changed.
@@ -113,28 +101,4 @@ impl Engine {
         (self.hook)(fail_point::CHECKPOINTED);
         Ok(())
     }
-}
-
-/// Brings every sink to the last decided epoch.
-pub(super) fn recover_sinks(
-    sinks: &mut [Box<dyn Sink>],
-    state: &dyn StateBackend,
-    progress: &Progress,
-    replay: &[EpochRecord],
-) -> Result<(), EngineError> {
-    let decided = Epoch(progress.epoch.0 + replay.len() as u64);
-    for sink in sinks {
-        let handle = match replay.last() {
-            Some(record) => {
-                record.handles.iter().find(|(name, _)| name == sink.name()).map(|(_, handle)| handle.clone())
-            }
-            None => state.meta(&handle_key(sink.name()))?,
-        };
-        retry(FIRST_PAUSE, || sink.recover(decided, handle.as_deref()))?;
-    }
-    Ok(())
-}
-
-fn handle_key(sink: &str) -> Vec<u8> {
-    [b"sink/", sink.as_bytes()].concat()
 }

@@ -18,8 +18,7 @@ use crate::output::Table;
 use crate::plan::ExtractionPlan;
 use crate::ports::{CheckpointStore, Sink, Source, StateBackend, StateShard, TickLog};
 use crate::progress::Progress;
-use crate::stage::emission::{ROWS_PER_BATCH, StageRows};
-use crate::stage::{Stage, Worker};
+use crate::stage::Worker;
 use crate::telemetry::Telemetry;
 use crate::tick_log::{EpochRecord, TickRecord};
 use std::path::PathBuf;
@@ -31,10 +30,11 @@ use tidemark_dataflow::{EventTime, KeyGroups};
 mod ahead;
 mod commit;
 mod level;
+mod outputs;
 pub(crate) mod retry;
 mod threads;
 
-use commit::recover_sinks;
+use outputs::Outputs;
 use retry::{FIRST_PAUSE, retry};
 use threads::Threads;
 
@@ -110,7 +110,7 @@ pub struct Engine {
     plan: Arc<ExtractionPlan>,
     job: Job,
     ingest: Ingest,
-    sinks: Vec<Box<dyn Sink>>,
+    outputs: Outputs,
     state: Box<dyn StateBackend>,
     /// State of each worker.
     shards: Vec<Box<dyn StateShard>>,
@@ -144,7 +144,7 @@ struct OpenEpoch {
 impl Engine {
     /// Opens the job where it was committed, or anew. Finishes what a crash interrupted.
     pub fn open(parts: EngineParts) -> Result<Self, EngineError> {
-        let EngineParts { settings, metrics, source, mut sinks, state, tables, table_files, mut tick_log, .. } = parts;
+        let EngineParts { settings, metrics, source, sinks, state, tables, table_files, mut tick_log, .. } = parts;
         let found = Progress::load(&*state)?;
         let key_groups = settings.key_groups.count();
         let mut progress = found.unwrap_or_else(|| Progress::new(key_groups));
@@ -172,7 +172,7 @@ impl Engine {
             None => Vec::new(),
             Some(log) => decided_since(&mut **log, progress.epoch, parts.restored)?,
         };
-        recover_sinks(&mut sinks, &*state, &progress, &replay)?;
+        let outputs = Outputs::recover(sinks, &*state, &progress, &replay)?;
         let ingest =
             Ingest::start(source, settings.tick, plan.clone(), &progress.partitions, progress.next_partition, &replay)?;
         let dedup = settings.dedup.map(|dedup| Dedup::open(dedup, &*state)).transpose()?;
@@ -208,7 +208,7 @@ impl Engine {
             plan,
             job,
             ingest,
-            sinks,
+            outputs,
             state,
             shards,
             workers,
@@ -225,6 +225,7 @@ impl Engine {
     #[must_use]
     pub fn with_retry_pause(mut self, pause: Duration) -> Self {
         self.retry_pause = pause;
+        self.outputs.retry_pause = pause;
         self.ingest.retry_pause = pause;
         self
     }
@@ -379,9 +380,7 @@ impl Engine {
                 if rows.len() == 0 {
                     continue;
                 }
-                if self.replay.is_empty() {
-                    write_rows(&mut self.sinks, stage, &rows, self.epoch.number, self.retry_pause)?;
-                }
+                self.outputs.write_stage(stage, &rows, self.epoch.number)?;
                 if self.job.has_readers(index) {
                     batches.push(rows.as_events(stage, &self.plan, self.progress.tick));
                 }
@@ -391,50 +390,27 @@ impl Engine {
     }
 
     fn archive(&mut self, batches: &[crate::batch::EventBatch]) -> Result<(), EngineError> {
-        if !self.replay.is_empty() {
+        if !self.outputs.take_rows() {
             return Ok(());
         }
-        let (pause, names): (_, Vec<&str>) = (self.retry_pause, self.ingest.names().collect());
+        let names: Vec<&str> = self.ingest.names().collect();
         for batch in batches.iter().filter(|batch| batch.rows() > 0) {
             let name = names[batch.partition.0 as usize];
             let rows = archive::event_rows(&self.events, &self.plan, batch, name, self.epoch.number)?;
-            for sink in &mut self.sinks {
-                retry(pause, || sink.write(&self.events, &rows))?;
-            }
+            self.outputs.write(&self.events, &rows)?;
         }
         Ok(())
     }
 
     fn write_dead(&mut self, dead: &[DeadLetter]) -> Result<(), EngineError> {
-        if dead.is_empty() || !self.replay.is_empty() {
+        if dead.is_empty() || !self.outputs.take_rows() {
             return Ok(());
         }
         dead.iter().for_each(|letter| self.telemetry.add_dead(letter.reason, 1));
-        let (pause, names): (_, Vec<&str>) = (self.retry_pause, self.ingest.names().collect());
+        let names: Vec<&str> = self.ingest.names().collect();
         let rows = archive::dead_rows(&self.dead_letters, dead, &names, self.epoch.number)?;
-        for sink in &mut self.sinks {
-            retry(pause, || sink.write(&self.dead_letters, &rows))?;
-        }
-        Ok(())
+        self.outputs.write(&self.dead_letters, &rows)
     }
-}
-
-/// Gives a stage's rows to the sinks, piece by piece.
-fn write_rows(
-    sinks: &mut [Box<dyn Sink>],
-    stage: &Stage,
-    rows: &StageRows,
-    epoch: Epoch,
-    pause: Duration,
-) -> Result<(), EngineError> {
-    for start in (0..rows.len()).step_by(ROWS_PER_BATCH) {
-        let piece = start..rows.len().min(start + ROWS_PER_BATCH);
-        let batch = rows.record_batch(stage, piece, epoch)?;
-        for sink in &mut *sinks {
-            retry(pause, || sink.write(&stage.table, &batch))?;
-        }
-    }
-    Ok(())
 }
 
 /// The epochs after `committed` that the tick log says were decided: to be run again if the state is an old one.

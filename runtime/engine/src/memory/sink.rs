@@ -26,6 +26,7 @@ struct Outside {
 pub struct MemorySink {
     outside: Arc<Mutex<Outside>>,
     open: Arc<Mutex<Vec<Row>>>,
+    needs_rows: bool,
 }
 
 impl MemorySink {
@@ -33,6 +34,11 @@ impl MemorySink {
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
         lock(&self.outside).visible.values().flatten().cloned().collect()
+    }
+
+    /// Forgets what was prepared and is not visible yet, as a lost disk does.
+    pub fn lose_prepared(&self) {
+        lock(&self.outside).prepared.clear();
     }
 
     /// The visible rows of one metric.
@@ -83,13 +89,22 @@ impl Sink for MemorySink {
 
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
         lock(&self.open).clear();
-        if let Some(handle) = handle {
+        let kept = {
+            let outside = lock(&self.outside);
+            outside.prepared.contains_key(&committed) || outside.visible.contains_key(&committed)
+        };
+        self.needs_rows = handle.is_some() && !kept;
+        if let Some(handle) = handle.filter(|_| kept) {
             self.finalise(committed, handle)?;
         }
         let mut outside = lock(&self.outside);
         outside.prepared.clear();
         outside.visible.split_off(&Epoch(committed.0 + 1));
         Ok(())
+    }
+
+    fn needs_rows(&self) -> bool {
+        self.needs_rows
     }
 }
 

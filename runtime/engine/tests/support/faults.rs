@@ -99,6 +99,10 @@ impl<P: Sink> Sink for Faulty<P> {
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
         self.port.recover(committed, handle)
     }
+
+    fn needs_rows(&self) -> bool {
+        self.port.needs_rows()
+    }
 }
 
 impl<P: TickLog> TickLog for Faulty<P> {

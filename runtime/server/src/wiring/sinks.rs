@@ -11,7 +11,7 @@ use tidemark_connectors::sink::parquet::ParquetSink;
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::{Table, TableKind};
-use tidemark_engine::ports::{PortError, Sink};
+use tidemark_engine::ports::{PortError, Positions, Sink};
 
 /// Opens every sink that is turned on.
 pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow::Result<Vec<Box<dyn Sink>>> {
@@ -60,7 +60,15 @@ impl Sink for Selected {
         self.sink.finalise(epoch, handle)
     }
 
+    fn positions(&mut self, positions: &Positions) {
+        self.sink.positions(positions);
+    }
+
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
         self.sink.recover(committed, handle)
+    }
+
+    fn needs_rows(&self) -> bool {
+        self.sink.needs_rows()
     }
 }

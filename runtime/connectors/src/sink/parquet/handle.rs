@@ -35,6 +35,18 @@ pub(super) struct PreparedFile {
     pub(super) folder: String,
     pub(super) name: String,
     pub(super) content: Fingerprint,
+    /// In an object store: the upload that completing makes the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) upload: Option<Upload>,
+}
+
+/// A multipart upload with all its parts.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upload {
+    pub(super) id: String,
+    /// What the store called each part.
+    pub(super) parts: Vec<String>,
 }
 
 impl Handle {
@@ -62,19 +74,15 @@ impl Handle {
 }
 
 impl PreparedFile {
-    pub(super) fn target(&self, root: &Path) -> PathBuf {
-        root.join(&self.folder).join(&self.name)
-    }
-
     /// Whether it takes the place of other files.
     pub(super) fn is_merged(&self) -> bool {
         FileName::parse(&self.name).is_some_and(|name| name.tier > 0)
     }
 }
 
-/// Where the files of `epoch` wait for its commit.
-pub(super) fn staging_folder(root: &Path, epoch: Epoch) -> PathBuf {
-    root.join(STAGING).join(format!("e{:012}", epoch.0))
+/// Where the files of `epoch` are made, below the scratch folder.
+pub(super) fn staging_folder(scratch: &Path, epoch: Epoch) -> PathBuf {
+    scratch.join(format!("e{:012}", epoch.0))
 }
 
 /// The staged form of the file at `place` of the handle's list.

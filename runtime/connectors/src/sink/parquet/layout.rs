@@ -4,12 +4,12 @@
 //! most so many of them below one date. The `type` column always has the whole type.
 
 use super::settings::ParquetSettings;
-use crate::durable;
+use super::storage::Storage;
 use chrono::{DateTime, Datelike};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tidemark_engine::output::TableKind;
+use tidemark_engine::ports::PortError;
 
 /// The folder of event types beyond the limit.
 pub(super) const OTHER_TYPES: &str = "type=__other__";
@@ -60,7 +60,7 @@ pub(super) fn date_folder(day: Option<i64>) -> String {
 }
 
 /// `value` as a part of a path: ASCII letters, digits, `_`, `-` and inner dots as they are, all else percent-encoded.
-pub(super) fn partition_value(value: &str) -> String {
+pub(crate) fn partition_value(value: &str) -> String {
     if value.is_empty() {
         return "__empty__".to_owned();
     }
@@ -98,16 +98,16 @@ pub(super) fn decode_partition_value(encoded: &str) -> String {
 /// Which types have a folder is a function of the committed files and of the order of rows: the types of a date are
 /// read from the disk when the date is first met, and kept as long as an epoch that is not visible yet may need them.
 pub(super) struct Folders {
-    root: PathBuf,
+    storage: Arc<dyn Storage>,
     most_types: usize,
     types_of_date: BTreeMap<String, BTreeSet<String>>,
     dates_of_epoch: BTreeSet<String>,
 }
 
 impl Folders {
-    pub(super) fn new(root: &Path, settings: &ParquetSettings) -> Self {
+    pub(super) fn new(storage: Arc<dyn Storage>, settings: &ParquetSettings) -> Self {
         Self {
-            root: root.to_owned(),
+            storage,
             most_types: settings.event_types,
             types_of_date: BTreeMap::new(),
             dates_of_epoch: BTreeSet::new(),
@@ -115,7 +115,7 @@ impl Folders {
     }
 
     /// The folder, relative to the root, of rows of a table on `day`; `event_type` for events only.
-    pub(super) fn folder(&mut self, kind: &TableKind, day: Option<i64>, event_type: &str) -> io::Result<String> {
+    pub(super) fn folder(&mut self, kind: &TableKind, day: Option<i64>, event_type: &str) -> Result<String, PortError> {
         let date = date_folder(day);
         Ok(match kind {
             TableKind::Events => {
@@ -127,11 +127,11 @@ impl Folders {
         })
     }
 
-    fn type_folder(&mut self, date: &str, event_type: &str) -> io::Result<String> {
+    fn type_folder(&mut self, date: &str, event_type: &str) -> Result<String, PortError> {
         let folder = format!("type={}", partition_value(event_type));
         self.dates_of_epoch.insert(date.to_owned());
         if !self.types_of_date.contains_key(date) {
-            let names = durable::entries(&self.root.join("events").join(date))?;
+            let names = self.storage.folders(&format!("events/{date}"))?;
             let types = names.into_iter().filter(|name| name.starts_with("type=") && name != OTHER_TYPES).collect();
             self.types_of_date.insert(date.to_owned(), types);
         }
@@ -201,7 +201,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("events/date=1970-01-01/type=old")).unwrap();
         let settings = ParquetSettings { event_types: 2, ..ParquetSettings::default() };
-        let mut folders = Folders::new(root.path(), &settings);
+        let storage = crate::sink::parquet::storage::LocalStorage::open(root.path()).unwrap();
+        let mut folders = Folders::new(Arc::new(storage), &settings);
         let mut of = |event_type| folders.folder(&TableKind::Events, Some(0), event_type).unwrap();
         assert_eq!(of("new"), "events/date=1970-01-01/type=new");
         assert_eq!(of("newer"), "events/date=1970-01-01/type=__other__");

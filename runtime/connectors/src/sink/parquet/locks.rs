@@ -22,10 +22,9 @@ pub(super) struct Locks {
 pub(super) struct ReadersExcluded<'a>(&'a File);
 
 impl Locks {
-    /// Takes the writer's lock of the folder `root`; `None` where another process has it.
-    pub(super) fn take(root: &Path) -> io::Result<Option<Self>> {
-        let folder = root.join(STAGING);
-        durable::create_folders(&folder)?;
+    /// Takes the writer's lock in the scratch folder `folder`; `None` where another process has it.
+    pub(super) fn take(folder: &Path) -> io::Result<Option<Self>> {
+        durable::create_folders(folder)?;
         let open = |name| OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(name));
         let (writer, readers) = (open(WRITER)?, open(READERS)?);
         match writer.try_lock() {

@@ -13,6 +13,7 @@ use std::cmp::Ordering;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use tidemark_engine::output::TableKind;
+use tidemark_engine::ports::PortError;
 
 /// Decoded rows held over all files.
 const READ_BYTES: usize = 32 << 20;
@@ -32,6 +33,8 @@ pub(super) enum InputError {
     Table { path: PathBuf, detail: String },
     #[error("{path} has other columns than the files before it")]
     Schema { path: PathBuf },
+    #[error(transparent)]
+    Storage(#[from] PortError),
     #[error("rows cannot be merged: {0}")]
     Gather(#[from] ArrowError),
 }

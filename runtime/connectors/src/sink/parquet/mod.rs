@@ -1,4 +1,4 @@
-//! The Parquet sink: cold rows in a local folder, exactly once by epoch.
+//! The Parquet sink: cold rows in a local folder or an object store, exactly once by epoch.
 //!
 //! ```text
 //! events/date=2026-01-08/type=ai_stream_status/e000000000012.parquet
@@ -9,8 +9,9 @@
 //!
 //! An epoch's rows of one folder are one file, sorted ([`layout`]), named by the epoch ([`file_name`]). Rows wait in
 //! memory up to a budget and are spilled as sorted runs beyond it ([`pending`]). Prepare writes and syncs files in the
-//! hidden staging folder ([`prepare`]); finalise renames them into place ([`finalise`]); recovery finishes the committed
-//! epoch and removes what later ones left ([`recovery`]). Small files are merged by a rule over committed files
+//! hidden staging folder, or uploads them from there without completing the uploads ([`prepare`]); finalise renames or
+//! completes them ([`finalise`]); recovery finishes the committed epoch and removes what later ones left ([`recovery`]).
+//! What differs between a folder and a store is in [`storage`]. Small files are merged by a rule over committed files
 //! ([`compaction`]), as part of the same protocol. Bytes and names depend on rows, epochs and settings alone, so a run
 //! that was killed anywhere leaves the same folder as an undisturbed one.
 //!
@@ -31,23 +32,28 @@ mod reader;
 mod recovery;
 mod rows;
 mod settings;
+mod storage;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use tests::{driver, s3_server};
+
+pub(crate) use layout::partition_value;
 pub use reader::{ReadHold, Selection, visible_files};
 pub use settings::{CompactionSettings, ParquetSettings};
+pub use storage::ObjectStoreSettings;
 
-use crate::durable;
 use crate::fail_point::FailPoint;
 use arrow_array::RecordBatch;
 use finalise::Check;
-use handle::{Handle, STAGING};
+use handle::Handle;
 use layout::Folders;
-use locks::Locks;
 use pending::Pending;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use storage::{LocalStorage, ObjectStorage, Storage};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::Table;
 use tidemark_engine::ports::{PortError, Sink};
@@ -85,12 +91,11 @@ pub const FAIL_POINTS: [&str; 12] = [
     step::RECOVER_CLEARED,
 ];
 
-/// Rows as Parquet files in a local folder.
+/// Rows as Parquet files.
 pub struct ParquetSink {
-    root: PathBuf,
+    storage: Arc<dyn Storage>,
     settings: ParquetSettings,
     fail_point: FailPoint,
-    locks: Locks,
     folders: Folders,
     pending: Pending,
     /// Prepared and not finalised.
@@ -109,23 +114,40 @@ impl ParquetSink {
     /// # Errors
     /// [`PortError::Stop`] for wrong settings, a folder that cannot be written, and one that another process writes.
     pub fn open(root: &Path, settings: ParquetSettings, fail_point: FailPoint) -> Result<Self, PortError> {
+        Self::over(|| Ok(Arc::new(LocalStorage::open(root)?)), settings, fail_point)
+    }
+
+    /// Opens a place in an object store, with the local folder `scratch` for itself: files are made there.
+    ///
+    /// The store is first asked by [`Sink::recover`]. Nothing keeps a second process with another scratch folder from
+    /// writing to the same place: give every job one of its own.
+    ///
+    /// # Errors
+    /// [`PortError::Stop`] for wrong settings, and a scratch folder that cannot be written or that another process uses.
+    pub fn open_store(
+        store: &ObjectStoreSettings,
+        scratch: &Path,
+        settings: ParquetSettings,
+        fail_point: FailPoint,
+    ) -> Result<Self, PortError> {
+        Self::over(|| Ok(Arc::new(ObjectStorage::open(store, scratch)?)), settings, fail_point)
+    }
+
+    fn over(
+        storage: impl FnOnce() -> Result<Arc<dyn Storage>, PortError>,
+        settings: ParquetSettings,
+        fail_point: FailPoint,
+    ) -> Result<Self, PortError> {
         let mistakes = settings.mistakes();
         if !mistakes.is_empty() {
             return Err(PortError::Stop(format!("settings of the Parquet sink: {}", mistakes.join("; "))));
         }
-        let locks = Locks::take(root).map_err(|error| durable::port_error("open", root, &error))?;
-        let locks = locks.ok_or_else(|| {
-            PortError::Stop(format!(
-                "another process writes to {}: end it, or give this job another folder",
-                root.display()
-            ))
-        })?;
+        let storage = storage()?;
         Ok(Self {
-            root: root.to_owned(),
             fail_point,
-            locks,
-            folders: Folders::new(root, &settings),
-            pending: Pending::new(root.join(STAGING).join("spill")),
+            folders: Folders::new(storage.clone(), &settings),
+            pending: Pending::new(storage.scratch().join("spill")),
+            storage,
             settings,
             prepared: None,
             to_look_at: BTreeSet::new(),

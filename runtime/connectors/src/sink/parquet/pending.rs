@@ -8,6 +8,7 @@ use super::layout::{Folders, day};
 use super::rows::Rows;
 use super::settings::ParquetSettings;
 use crate::durable;
+use crate::sink::batch_memory::memory_of;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use arrow_array::{Array, RecordBatch};
@@ -174,9 +175,7 @@ impl PendingTable {
                 let place = match place_of.get(&partition) {
                     Some(&place) => place,
                     None => {
-                        let folder = folders
-                            .folder(kind, partition.0, partition.1)
-                            .map_err(|error| PortError::Stop(format!("cannot list the folders of events: {error}")))?;
+                        let folder = folders.folder(kind, partition.0, partition.1)?;
                         // Different types may share a folder.
                         let place = *place_of_folder.entry(folder.clone()).or_insert(found.len());
                         if place == found.len() {
@@ -220,10 +219,4 @@ impl<'a> PartitionColumns<'a> {
         let time = self.event_time.filter(|column| column.is_valid(row)).map(|column| column.value(row));
         (day(time), self.event_type.map_or("", |column| column.value(row)))
     }
-}
-
-/// Bytes of the rows themselves, also where the batch is a slice of something larger.
-fn memory_of(rows: &RecordBatch) -> u64 {
-    let columns = rows.columns().iter();
-    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or_default() as u64).sum()
 }

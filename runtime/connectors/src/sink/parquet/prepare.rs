@@ -1,15 +1,14 @@
-//! Prepare: the epoch's rows, and what is due to be merged, become synced files in the staging folder.
+//! Prepare: the epoch's rows, and what is due to be merged, become files in the staging folder, durable but not
+//! visible.
 
 use super::compaction::{self, StoredFile};
 use super::file_name::{FileName, split_visible};
 use super::file_writer::FileWriter;
-use super::handle::{Handle, PreparedFile, STAGING, staged_path, staging_folder};
+use super::handle::{Handle, PreparedFile, staged_path, staging_folder};
 use super::layout::kind_of_folder;
 use super::merge::{self, InputError, Merge};
 use super::{ParquetSink, step};
 use crate::durable::{self, Fingerprint};
-use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::TableKind;
@@ -18,7 +17,7 @@ use tidemark_engine::ports::PortError;
 impl ParquetSink {
     /// Stages everything that becomes visible with `epoch`. Can be repeated after an error.
     pub(super) fn stage(&mut self, epoch: Epoch) -> Result<Handle, PortError> {
-        let mut staging = Staging::open(&self.root, epoch)?;
+        let mut staging = Staging::open(self.storage.scratch(), epoch)?;
         if self.pending.runs().is_empty() {
             for rows in self.pending.folders(&mut self.folders)? {
                 let path = staging.next_path()?;
@@ -38,7 +37,9 @@ impl ParquetSink {
             }
         }
         self.stage_merged(&mut staging)?;
-        staging.finish()
+        self.storage.forget_read()?;
+        self.storage.stage(&mut staging.handle)?;
+        Ok(staging.handle)
     }
 
     fn reach_once(&self, files: usize, name: &'static str) {
@@ -56,6 +57,8 @@ impl ParquetSink {
             let inputs = match self.due_in(&folder) {
                 Ok(Some(inputs)) => inputs,
                 Ok(None) => continue,
+                // A store that is away will be there when the epoch is prepared again.
+                Err(InputError::Storage(PortError::Retry(message))) => return Err(PortError::Retry(message)),
                 Err(error) => {
                     self.leave_unmerged(&folder, &error);
                     continue;
@@ -67,7 +70,8 @@ impl ParquetSink {
                 continue;
             }
             let (Some(name), path) = (compaction::merged_name(&inputs), staging.next_path()?) else { continue };
-            let paths: Vec<PathBuf> = inputs.iter().map(|file| self.path_of(&folder, file.name)).collect();
+            let paths = inputs.iter().map(|file| self.storage.read(&folder, file.name));
+            let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
             match self.merge(&kind, &paths, &path)? {
                 Ok(content) => staging.add(&folder, name, content),
                 Err(error) => {
@@ -87,19 +91,17 @@ impl ParquetSink {
         if self.unmergeable.contains(folder) {
             return Ok(None);
         }
-        let path = self.root.join(folder);
-        let files = stored_files(&path).map_err(|source| InputError::Open { path, source })?;
-        compaction::plan(&files, &self.settings.compaction, |name| merge::schema_of(&self.path_of(folder, name)))
+        let mut files = self.storage.files(folder)?;
+        let visible = split_visible(files.iter().map(|file| file.name)).0;
+        files.retain(|file| visible.contains(&file.name));
+        files.sort_unstable_by_key(|file| file.name);
+        compaction::plan(&files, &self.settings.compaction, |name| merge::schema_of(&self.storage.read(folder, name)?))
     }
 
     /// A damaged old file must not keep new rows from being written.
     fn leave_unmerged(&mut self, folder: &str, error: &InputError) {
         tracing::warn!(folder, %error, "small files of this folder stay as they are until the next start");
         self.unmergeable.insert(folder.to_owned());
-    }
-
-    fn path_of(&self, folder: &str, name: FileName) -> PathBuf {
-        self.root.join(folder).join(name.to_string())
     }
 
     /// Merges sorted files into a new one. The outer error is one of writing, the inner one of reading.
@@ -124,30 +126,18 @@ impl ParquetSink {
     }
 }
 
-/// The visible files of a folder, in epoch order.
-fn stored_files(folder: &Path) -> std::io::Result<Vec<StoredFile>> {
-    let names = durable::entries(folder)?;
-    let (visible, _) = split_visible(names.iter().filter_map(|name| FileName::parse(name)));
-    let stored = visible.into_iter().map(|name| {
-        let bytes = fs::metadata(folder.join(name.to_string()))?.len();
-        Ok(StoredFile { name, bytes })
-    });
-    stored.collect()
-}
-
 /// The staging folder of an epoch, filled file by file. There is none on disk for an epoch without files.
 struct Staging {
-    root: PathBuf,
     folder: PathBuf,
     handle: Handle,
 }
 
 impl Staging {
     /// Starts empty, whatever an earlier attempt left.
-    fn open(root: &Path, epoch: Epoch) -> Result<Self, PortError> {
-        let folder = staging_folder(root, epoch);
+    fn open(scratch: &Path, epoch: Epoch) -> Result<Self, PortError> {
+        let folder = staging_folder(scratch, epoch);
         durable::remove_folder(&folder).map_err(|error| durable::port_error("remove", &folder, &error))?;
-        Ok(Self { root: root.to_owned(), folder, handle: Handle::new(epoch) })
+        Ok(Self { folder, handle: Handle::new(epoch) })
     }
 
     /// Where the next file is to be written.
@@ -160,23 +150,7 @@ impl Staging {
     }
 
     fn add(&mut self, folder: &str, name: FileName, content: Fingerprint) {
-        self.handle.files.push(PreparedFile { folder: folder.to_owned(), name: name.to_string(), content });
+        let (folder, name) = (folder.to_owned(), name.to_string());
+        self.handle.files.push(PreparedFile { folder, name, content, upload: None });
     }
-
-    /// Makes the folder's entries durable.
-    fn finish(self) -> Result<Handle, PortError> {
-        if !self.handle.files.is_empty() {
-            for folder in [&self.folder, &self.root.join(STAGING)] {
-                durable::sync_folder(folder).map_err(|error| durable::port_error("sync", folder, &error))?;
-            }
-        }
-        Ok(self.handle)
-    }
-}
-
-/// Superseded files of a folder: what a merged file there made redundant.
-pub(super) fn superseded_files(folder: &Path) -> std::io::Result<BTreeSet<FileName>> {
-    let names = durable::entries(folder)?;
-    let (_, superseded) = split_visible(names.iter().filter_map(|name| FileName::parse(name)));
-    Ok(superseded.into_iter().collect())
 }

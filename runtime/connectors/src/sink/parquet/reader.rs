@@ -3,7 +3,6 @@
 use super::file_name::{FileName, split_visible};
 use super::layout::{decode_partition_value, partition_value, table_folder};
 use super::locks::hold_for_reading;
-use super::recovery::leaf_folders;
 use crate::durable;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -78,4 +77,20 @@ impl ReadHold {
 /// may be gone when it is opened later: take a [`ReadHold`] for a query.
 pub fn visible_files(root: &Path, selection: Selection<'_>) -> io::Result<Vec<PathBuf>> {
     ReadHold::take(root)?.files(selection)
+}
+
+/// The folders `depth` levels below `folder` of the root, all relative to it, sorted.
+fn leaf_folders(root: &Path, folder: &str, depth: usize) -> io::Result<Vec<String>> {
+    let mut level = vec![folder.to_owned()];
+    for _ in 0..depth {
+        let mut next = Vec::new();
+        for folder in &level {
+            let names = durable::entries(&root.join(folder))?;
+            let partitions = names.iter().filter(|name| name.contains('='));
+            next.extend(partitions.map(|name| format!("{folder}/{name}")));
+        }
+        level = next;
+    }
+    level.retain(|folder| root.join(folder).is_dir());
+    Ok(level)
 }

@@ -1,5 +1,6 @@
 //! Plays the engine's part: rows that depend on the epoch alone, commits, kills and restarts.
 
+use crate::fail_point::FailPoint;
 use crate::sink::parquet::{CompactionSettings, ParquetSettings, ParquetSink};
 use arrow_array::builder::{BinaryBuilder, StringBuilder, TimestampMillisecondBuilder, UInt64Builder};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array};
@@ -17,17 +18,17 @@ use tidemark_engine::ports::{PortError, Sink};
 /// Half a minute before midnight, so that epochs fall on two dates.
 const START_MS: i64 = 1_767_916_770_000;
 
-pub(super) fn settings(compacted_files: usize, buffer_bytes: u64) -> ParquetSettings {
+pub(crate) fn settings(compacted_files: usize, buffer_bytes: u64) -> ParquetSettings {
     let compaction = CompactionSettings { files: compacted_files, ..CompactionSettings::default() };
     ParquetSettings { buffer_bytes, compaction, ..ParquetSettings::default() }
 }
 
-pub(super) fn metric_table(name: &str) -> Arc<Table> {
+pub(crate) fn metric_table(name: &str) -> Arc<Table> {
     Table::metric(name, &[OutputColumn { name: "value".to_owned(), kind: ColumnType::Float, nullable: true }])
 }
 
 /// `count` rows of a metric, their keys and times scattered, each with a row id of its own.
-pub(super) fn metric_rows(table: &Table, epoch: u64, count: u64) -> RecordBatch {
+pub(crate) fn metric_rows(table: &Table, epoch: u64, count: u64) -> RecordBatch {
     let scattered = |row: u64| (epoch * 7919 + row * 104_729) % 97;
     let texts = |text: &dyn Fn(u64) -> String| -> ArrayRef {
         Arc::new((0..count).map(text).map(Some).collect::<StringArray>())
@@ -112,7 +113,7 @@ fn dead_letter_rows(table: &Table, epoch: u64) -> RecordBatch {
 }
 
 /// What an epoch writes. The fifth exceeds the least buffer.
-pub(super) fn rows_of(epoch: u64) -> Vec<(Arc<Table>, RecordBatch)> {
+pub(crate) fn rows_of(epoch: u64) -> Vec<(Arc<Table>, RecordBatch)> {
     let (events, dead_letters) = (Table::events(), Table::dead_letters());
     let (jitter, latency) = (metric_table("jitter-coefficient"), metric_table("latency"));
     let count = if epoch == 5 { 1000 } else { 40 + epoch % 7 };
@@ -164,7 +165,7 @@ fn run_observed(
 
 /// What was seen of a run.
 #[derive(Default)]
-pub(super) struct Run {
+pub(crate) struct Run {
     /// The fail points reached.
     pub(super) steps: Vec<&'static str>,
     /// The data files after each epoch that was finalised without a kill.
@@ -180,8 +181,19 @@ impl Run {
     }
 }
 
-/// Runs to the end with kills on the way: each at the so manieth call of the fail point after a start.
-pub(super) fn run_with_kills(root: &Path, settings: &ParquetSettings, last: u64, kills: &[usize]) -> Run {
+/// Runs to the end in a local folder with kills on the way: each at the so manieth call of the fail point after a start.
+pub(crate) fn run_with_kills(root: &Path, settings: &ParquetSettings, last: u64, kills: &[usize]) -> Run {
+    let open = |fail_point| ParquetSink::open(root, settings.clone(), fail_point).unwrap();
+    run_with_kills_in(root, &open, last, kills)
+}
+
+/// The same for any sink whose files appear below `root`.
+pub(super) fn run_with_kills_in(
+    root: &Path,
+    open: &dyn Fn(FailPoint) -> ParquetSink,
+    last: u64,
+    kills: &[usize],
+) -> Run {
     let mut committed = Committed::default();
     let reached = Arc::new(Mutex::new(Vec::new()));
     let mut run = Run::default();
@@ -194,9 +206,9 @@ pub(super) fn run_with_kills(root: &Path, settings: &ParquetSettings, last: u64,
                 resume_unwind(Box::new(name));
             }
         };
-        let mut sink = ParquetSink::open(root, settings.clone(), Arc::new(fail_point)).unwrap();
+        let mut sink = open(Arc::new(fail_point));
         let mut finalised = |epoch| {
-            run.files.insert(epoch, tree(root).into_keys().filter(|name| name.ends_with(".parquet")).collect());
+            run.files.insert(epoch, data_files(root).into_keys().collect());
         };
         let ended =
             catch_unwind(AssertUnwindSafe(|| run_observed(&mut sink, &mut committed, last, &mut finalised).unwrap()));
@@ -209,9 +221,15 @@ pub(super) fn run_with_kills(root: &Path, settings: &ParquetSettings, last: u64,
     run
 }
 
+/// The files below `root` that readers look at.
+pub(crate) fn data_files(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let is_data = |name: &str| name.ends_with(".parquet") && !name.starts_with('.');
+    tree(root).into_iter().filter(|(name, _)| is_data(name)).collect()
+}
+
 /// A new folder, in memory where the machine has a file system there: these tests sync thousands of files, and a killed
 /// process, unlike a power loss, keeps what was not synced.
-pub(super) fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     let in_memory = Path::new("/dev/shm");
     let folder = if in_memory.is_dir() { tempfile::tempdir_in(in_memory) } else { tempfile::tempdir() };
     folder.unwrap()
@@ -220,7 +238,7 @@ pub(super) fn folder() -> tempfile::TempDir {
 /// Everything below `root`, folders included.
 pub(super) fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
+    let mut folders: Vec<_> = root.is_dir().then(|| root.to_owned()).into_iter().collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -1,0 +1,176 @@
+//! What the sink asks of the cluster before it relies on it: topics that are there, limits that are high enough.
+
+use super::settings::{CreateTopics, bad_topic};
+use crate::kafka::{Connection, Context};
+use futures_executor::block_on;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::Metadata;
+use rdkafka::producer::{Producer as _, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidemark_engine::ports::PortError;
+
+/// How long one question may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a new topic may take until every broker knows it.
+const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+
+/// What is known of the cluster.
+pub(super) struct Cluster {
+    config: ClientConfig,
+    connection: Arc<Connection>,
+    create: Option<CreateTopics>,
+    /// Topics that are there, and the largest message that each takes, if that could be learned.
+    topics: BTreeMap<String, Option<usize>>,
+}
+
+impl Cluster {
+    /// `config` connects to it.
+    pub(super) fn new(config: ClientConfig, connection: &Arc<Connection>, create: Option<CreateTopics>) -> Self {
+        Self { config, connection: Arc::clone(connection), create, topics: BTreeMap::new() }
+    }
+
+    /// Waits for a broker, and checks that it allows transactions as long as ours.
+    pub(super) fn check(&self, transaction_timeout_ms: Option<u32>) -> Result<(), PortError> {
+        let metadata = self.look(None)?;
+        let Some(broker) = metadata.brokers().first() else { return Ok(()) };
+        let Some(limits) = self.describe(ResourceSpecifier::Broker(broker.id()))? else { return Ok(()) };
+        let limit = |name: &str| limits.get(name)?.value.as_ref()?.parse::<u64>().ok();
+        let (wanted, most) = (transaction_timeout_ms.map(u64::from), limit("transaction.max.timeout.ms"));
+        if let (Some(wanted), Some(most)) = (wanted, most)
+            && wanted > most
+        {
+            return Err(PortError::Stop(format!(
+                "sink.kafka.transaction_timeout_ms = {wanted} is more than the brokers allow \
+                 (transaction.max.timeout.ms = {most}): lower it, or raise theirs"
+            )));
+        }
+        if let Some(minutes) = limit("offsets.retention.minutes")
+            && minutes < 24 * 60
+        {
+            tracing::warn!(
+                minutes,
+                "the brokers forget what is published after offsets.retention.minutes: a job that is down for longer \
+                 while an epoch is on its way needs a person to start again"
+            );
+        }
+        Ok(())
+    }
+
+    /// Makes sure that topics are there: makes them where that is wanted.
+    pub(super) fn ensure(&mut self, topics: &BTreeSet<String>) -> Result<(), PortError> {
+        for topic in topics {
+            if self.topics.contains_key(topic) {
+                continue;
+            }
+            if let Some(mistake) = bad_topic(topic) {
+                return Err(PortError::Stop(format!("sink.kafka: {mistake}")));
+            }
+            if !self.is_there(topic)? {
+                self.create(topic)?;
+            }
+            let limits = self.describe(ResourceSpecifier::Topic(topic))?;
+            let most = limits.and_then(|limits| limits.get("max.message.bytes")?.value.as_ref()?.parse().ok());
+            self.topics.insert(topic.clone(), most);
+        }
+        Ok(())
+    }
+
+    /// The largest message that a topic takes, if that is known.
+    pub(super) fn most_bytes(&self, topic: &str) -> Option<usize> {
+        self.topics.get(topic).copied().flatten()
+    }
+
+    fn is_there(&self, topic: &str) -> Result<bool, PortError> {
+        let metadata = self.look(Some(topic))?;
+        let error = metadata.topics().first().and_then(|topic| topic.error()).map(Code::from);
+        match error {
+            None => Ok(metadata.topics().first().is_some_and(|topic| !topic.partitions().is_empty())),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(false),
+            Some(code) => {
+                Err(self.connection.error(&format!("write to topic {topic}"), &KafkaError::MetadataFetch(code)))
+            }
+        }
+    }
+
+    fn create(&self, topic: &str) -> Result<(), PortError> {
+        let Some(create) = &self.create else {
+            return Err(PortError::Stop(format!(
+                "sink.kafka: there is no topic {topic}: create it, or set `create_topics`"
+            )));
+        };
+        let retention = create.retention_ms.map(|ms| ms.to_string());
+        let mut new = NewTopic::new(topic, create.partitions, TopicReplication::Fixed(create.replication));
+        if let Some(retention) = &retention {
+            new = new.set("retention.ms", retention);
+        }
+        let action = format!("create topic {topic}");
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER_WITHIN)).request_timeout(Some(ANSWER_WITHIN));
+        let made = block_on(self.admin()?.create_topics([&new], &options));
+        let made = made.map_err(|error| self.connection.error(&action, &error))?;
+        for result in made {
+            match result {
+                Ok(_) => tracing::info!(topic, partitions = create.partitions, "created a topic"),
+                // By somebody else, meanwhile.
+                Err((_, Code::TopicAlreadyExists)) => {}
+                Err((_, code)) => return Err(self.connection.error(&action, &KafkaError::AdminOp(code))),
+            }
+        }
+        let deadline = Instant::now() + KNOWN_WITHIN;
+        while !self.is_there(topic)? {
+            if Instant::now() > deadline {
+                return Err(PortError::Retry(format!(
+                    "Kafka: topic {topic} was created, but the brokers do not know it"
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Settings of a broker or a topic; `None` where this user may not see them.
+    fn describe(&self, what: ResourceSpecifier<'_>) -> Result<Option<ConfigResource>, PortError> {
+        let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
+        match block_on(self.admin()?.describe_configs([&what], &options)) {
+            Ok(mut found) => Ok(found.pop().and_then(Result::ok)),
+            Err(error) => match self.connection.error("look at the settings of the cluster", &error) {
+                PortError::Stop(message) => {
+                    tracing::debug!(message, "limits of the cluster are not known");
+                    Ok(None)
+                }
+                retry => Err(retry),
+            },
+        }
+    }
+
+    /// What is there: waits for a broker.
+    fn look(&self, topic: Option<&str>) -> Result<Metadata, PortError> {
+        let context = Context(Arc::clone(&self.connection));
+        // With a thread that serves what it has to say: why a broker refuses, for example.
+        let client: Result<ThreadedProducer<Context>, _> = self.config.create_with_context(context);
+        let client = client.map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))?;
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        loop {
+            let error = match client.client().fetch_metadata(topic, Duration::from_secs(1)) {
+                Ok(metadata) => {
+                    self.connection.up();
+                    return Ok(metadata);
+                }
+                Err(error) => error,
+            };
+            if self.connection.hopeless().is_some() || Instant::now() > deadline {
+                return Err(self.connection.error("reach the cluster", &error));
+            }
+        }
+    }
+
+    fn admin(&self) -> Result<AdminClient<Context>, PortError> {
+        let admin = self.config.create_with_context(Context(Arc::clone(&self.connection)));
+        admin.map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))
+    }
+}

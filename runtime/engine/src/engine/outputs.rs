@@ -1,0 +1,132 @@
+//! The sinks, and which of them a row goes to: all, or, while epochs are run again, only one that has lost its rows.
+
+use super::EngineError;
+use super::retry::{FIRST_PAUSE, retry};
+use crate::ids::Epoch;
+use crate::output::Table;
+use crate::ports::{Positions, Sink, StateBackend};
+use crate::progress::Progress;
+use crate::stage::Stage;
+use crate::stage::emission::{ROWS_PER_BATCH, StageRows};
+use crate::tick_log::EpochRecord;
+use arrow_array::RecordBatch;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sinks' handles of an epoch, by name.
+pub(super) type Handles = Vec<(String, Vec<u8>)>;
+
+/// The sinks of the job.
+pub(super) struct Outputs {
+    outlets: Vec<Outlet>,
+    /// Epochs that are still to be run again.
+    again: usize,
+    /// Before a sink is tried for the second time.
+    pub(super) retry_pause: Duration,
+}
+
+struct Outlet {
+    sink: Box<dyn Sink>,
+    /// Whether the rows of the last epoch that is run again are to be written once more.
+    needs_rows: bool,
+}
+
+impl Outputs {
+    /// Brings every sink to the last decided epoch: that of the state, or of `replay`.
+    pub(super) fn recover(
+        sinks: Vec<Box<dyn Sink>>,
+        state: &dyn StateBackend,
+        progress: &Progress,
+        replay: &[EpochRecord],
+    ) -> Result<Self, EngineError> {
+        let decided = Epoch(progress.epoch.0 + replay.len() as u64);
+        let mut outlets = Vec::with_capacity(sinks.len());
+        for mut sink in sinks {
+            let handle = match replay.last() {
+                Some(record) => {
+                    record.handles.iter().find(|(name, _)| name == sink.name()).map(|(_, handle)| handle.clone())
+                }
+                None => state.meta(&handle_key(sink.name()))?,
+            };
+            retry(FIRST_PAUSE, || sink.recover(decided, handle.as_deref()))?;
+            let needs_rows = sink.needs_rows();
+            if needs_rows && replay.is_empty() {
+                return Err(EngineError::Job(format!(
+                    "the sink {} has lost the rows of epoch {decided}, which it had not shown yet: move the state away, so \
+                     that the newest checkpoint is restored and the epoch is run again",
+                    sink.name()
+                )));
+            }
+            outlets.push(Outlet { sink, needs_rows });
+        }
+        Ok(Self { outlets, again: replay.len(), retry_pause: FIRST_PAUSE })
+    }
+
+    /// Whether any sink takes rows of the epoch that is open.
+    pub(super) fn take_rows(&self) -> bool {
+        self.outlets.iter().any(|outlet| outlet.takes_rows(self.again))
+    }
+
+    /// Writes rows of the open epoch.
+    pub(super) fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), EngineError> {
+        let (again, pause) = (self.again, self.retry_pause);
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(again)) {
+            retry(pause, || outlet.sink.write(table, rows))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a stage's rows, piece by piece.
+    pub(super) fn write_stage(&mut self, stage: &Stage, rows: &StageRows, epoch: Epoch) -> Result<(), EngineError> {
+        if !self.take_rows() {
+            return Ok(());
+        }
+        for start in (0..rows.len()).step_by(ROWS_PER_BATCH) {
+            let piece = start..rows.len().min(start + ROWS_PER_BATCH);
+            self.write(&stage.table, &rows.record_batch(stage, piece, epoch)?)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the rows of `epoch` durable. `known` are the handles of an epoch that is run again.
+    pub(super) fn prepare(
+        &mut self,
+        epoch: Epoch,
+        positions: &Positions,
+        known: Option<&Handles>,
+    ) -> Result<Handles, EngineError> {
+        let (again, pause) = (self.again, self.retry_pause);
+        let mut handles = known.cloned().unwrap_or_default();
+        for Outlet { sink, .. } in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(again)) {
+            sink.positions(positions);
+            let handle = retry(pause, || sink.prepare(epoch))?;
+            handles.retain(|(name, _)| name != sink.name());
+            handles.push((sink.name().to_owned(), handle));
+        }
+        Ok(handles)
+    }
+
+    /// Makes them visible, and ends the epoch.
+    pub(super) fn finalise(&mut self, epoch: Epoch, handles: &Handles) -> Result<(), EngineError> {
+        let (again, pause) = (self.again, self.retry_pause);
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(again)) {
+            let handle = handles.iter().find(|(name, _)| name == outlet.sink.name());
+            let (_, handle) = handle.expect("every sink that takes rows has prepared them");
+            retry(pause, || outlet.sink.finalise(epoch, handle))?;
+            outlet.needs_rows = false;
+        }
+        self.again = again.saturating_sub(1);
+        Ok(())
+    }
+}
+
+impl Outlet {
+    fn takes_rows(&self, again: usize) -> bool {
+        again == 0 || again == 1 && self.needs_rows
+    }
+}
+
+/// Where the state keeps a sink's handle.
+pub(super) fn handle_key(sink: &str) -> Vec<u8> {
+    [b"sink/", sink.as_bytes()].concat()
+}

@@ -1,0 +1,73 @@
+//! What the engine asks of a source besides blocks: where a partition begins, and that it hears what is committed.
+
+mod support;
+
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use support::natives::Gather;
+use support::*;
+use tidemark_engine::fail_point::no_hook;
+use tidemark_engine::ids::{Offset, Partition};
+use tidemark_engine::memory::MemorySource;
+use tidemark_engine::ports::{Next, PortError, Positions, Source, SourceStart};
+use tidemark_engine::{Engine, Step};
+
+/// A partition that is read from `first` on where nothing else is said, as from the end of a topic.
+struct Begins {
+    source: MemorySource,
+    first: u64,
+    committed: Arc<Mutex<Vec<Positions>>>,
+}
+
+impl Source for Begins {
+    fn start(&mut self, mut start: SourceStart) -> Result<(), PortError> {
+        start.positions.entry("0".to_owned()).or_insert(Offset(self.first));
+        self.source.start(start)
+    }
+
+    fn partitions(&self) -> &[String] {
+        self.source.partitions()
+    }
+
+    fn first_offset(&self, _partition: Partition) -> Offset {
+        Offset(self.first)
+    }
+
+    fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError> {
+        self.source.next(partition, wait)
+    }
+
+    fn bounded(&self) -> bool {
+        true
+    }
+
+    fn committed(&mut self, positions: &Positions) {
+        self.committed.lock().expect("not poisoned").push(positions.clone());
+    }
+}
+
+/// Asked again later, the source would give another beginning; the tick log knows which it was.
+#[test]
+fn a_partition_begins_where_it_began_even_if_the_state_is_lost() {
+    let committed: Arc<Mutex<Vec<Positions>>> = Arc::default();
+    let open = |world: &World, first| {
+        let metrics =
+            vec![metric("w", Arc::new(Gather::values()), &["a"], json!({ "kind": "tumbling", "size_ms": 10 }))];
+        let mut parts = world.parts(metrics, no_hook(), &Arc::default());
+        let source = MemorySource::new(vec![(0..9).map(|at| event("a", "k", at * 10, at)).collect()]);
+        parts.source = Box::new(Begins { source, first, committed: Arc::clone(&committed) });
+        Engine::open(parts).expect("opens")
+    };
+    let world = World { tick_records: 1, epoch_records: 2, ..World::new(Vec::new()) };
+    let mut engine = open(&world, 4);
+    while committed.lock().expect("not poisoned").is_empty() {
+        assert_eq!(engine.step().expect("steps"), Step::Ticked);
+    }
+    drop(engine);
+    assert_eq!(committed.lock().expect("not poisoned")[0]["0"], Offset(6));
+    let world = World { state: World::new(Vec::new()).state, restored: true, ..world };
+    let mut engine = open(&world, 8);
+    while engine.step().expect("steps") != Step::Finished {}
+    assert_eq!(world.sink.metric("w").len(), 5);
+}
