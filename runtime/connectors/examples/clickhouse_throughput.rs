@@ -6,15 +6,14 @@
 //!
 //!     cargo run --release --package tidemark-connectors --example clickhouse_throughput [BLOCKS]
 
-
 use arrow_array::{
     ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array,
 };
-use test_clickhouse::{Engine, Server, scratch};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use test_clickhouse::{Engine, Server, scratch};
 use tidemark_connectors::fail_point;
 use tidemark_connectors::sink::clickhouse::{ClickHouseSettings, ClickHouseSink};
 use tidemark_engine::descriptor::{ColumnType, OutputColumn};

@@ -1,6 +1,5 @@
 //! Plays the engine's part against a database of its own: rows that depend on the epoch alone, commits, kills, restarts.
 
-use test_clickhouse::Server;
 use crate::fail_point::FailPoint;
 use crate::sink::clickhouse::{ClickHouseSettings, ClickHouseSink};
 use crate::sink::json_rows;
@@ -11,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use test_clickhouse::Server;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::TableKind;
 use tidemark_engine::ports::{PortError, Sink};

@@ -1,12 +1,12 @@
 //! What the sink says and does when the server, the database or the outbox is not as it should be.
 
-use test_clickhouse::{Engine, Server, scratch};
 use super::driver::{Bench, Committed, run_epochs};
 use super::proxy::{Mode, Proxy};
 use crate::fail_point;
 use crate::sink::clickhouse::ClickHouseSink;
 use crate::sink::parquet::driver::{metric_rows, metric_table, rows_of};
 use std::sync::Arc;
+use test_clickhouse::{Engine, Server, scratch};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::{PortError, Sink};
 
