@@ -3,10 +3,8 @@
 
 mod bench;
 mod clickhouse;
-mod component;
 mod demo;
 mod go_frame;
-mod guest_toolchain;
 mod metrics;
 mod process;
 mod setup;

@@ -2,24 +2,13 @@
 //!
 //! Cargo decides what is out of date; a component is made anew only where its core module changed.
 
-use crate::component;
-use crate::guest_toolchain::GuestToolchain;
 use crate::workspace;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-
-/// How guests are compiled: small, fast, without unwinding.
-const PROFILE: [(&str, &str); 6] = [
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3"),
-    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
-    ("CARGO_PROFILE_RELEASE_DEBUG", "none"),
-    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
-    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
-    ("CARGO_PROFILE_RELEASE_STRIP", "symbols"),
-];
+use tidemark_author::{component, rust};
 
 /// A crate of the catalogue.
 struct GuestCrate {
@@ -81,34 +70,17 @@ fn is_dynamic_library(target: &Value) -> bool {
 
 /// Compiles the crates; returns the core module of each, in their order.
 fn build(crates: &[GuestCrate]) -> Result<Vec<PathBuf>> {
-    let toolchain = GuestToolchain::find()?;
-    let mut command = workspace::cargo();
-    command.args(["build", "--release", "--lib", "--message-format", "json-render-diagnostics"]);
-    crates.iter().for_each(|guest| {
-        command.args(["--package", &guest.name]);
-    });
-    command.arg("--target-dir").arg(toolchain.target_folder()).envs(PROFILE).env_remove("RUSTFLAGS");
-    toolchain.apply(&mut command);
-
-    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
-    ensure!(output.status.success(), "the metrics did not compile; cargo's messages are above");
-    let messages: Vec<Value> =
-        output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
-    crates.iter().map(|guest| core_module(guest, &messages)).collect()
-}
-
-/// The file that cargo made of `guest`, from cargo's messages.
-fn core_module(guest: &GuestCrate, messages: &[Value]) -> Result<PathBuf> {
-    let library = guest.name.replace('-', "_");
-    let artifact = messages.iter().find(|message| {
-        message["reason"] == "compiler-artifact"
-            && is_dynamic_library(&message["target"])
-            && message["target"]["name"].as_str().is_some_and(|name| name.replace('-', "_") == library)
-    });
-    let files = artifact.and_then(|artifact| artifact["filenames"].as_array()).into_iter().flatten();
-    let module =
-        files.filter_map(Value::as_str).map(PathBuf::from).find(|file| file.extension() == Some("wasm".as_ref()));
-    module.with_context(|| format!("cargo made no .wasm file of {}", guest.name))
+    let toolchain = rust::Toolchain::find()?;
+    let names: Vec<&str> = crates.iter().map(|guest| guest.name.as_str()).collect();
+    let root = workspace::root();
+    let modules = rust::core_modules(&toolchain, workspace::cargo(), &root, &names, &root.join("target"));
+    let modules = modules.context("the metrics did not compile; cargo's messages are above")?;
+    let file = |guest: &GuestCrate| {
+        let library = guest.name.replace('-', "_");
+        let module = modules.iter().find(|module| module.library == library);
+        module.map(|module| module.file.clone()).with_context(|| format!("cargo made no .wasm file of {}", guest.name))
+    };
+    crates.iter().map(file).collect()
 }
 
 /// Whether `component` is missing or older than `module`.

@@ -4,11 +4,11 @@
 //! command to run is printed.
 
 use crate::clickhouse;
-use crate::guest_toolchain::GuestToolchain;
 use crate::process::{self, find, spell, succeeds};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tidemark_author::rust;
 
 /// A tool of the build and the Debian packages that bring it.
 struct Tool {
@@ -35,7 +35,7 @@ const TOOLS_OF_THE_BUILD: [Tool; 5] = [
         purpose: "a Rust compiler for WebAssembly, for the metrics",
         packages: &["rustc-web", "rust-web-src", "lld"],
         is_required: true,
-        is_there: || GuestToolchain::find().is_ok(),
+        is_there: || rust::Toolchain::find().is_ok(),
     },
     Tool {
         purpose: "what the Kafka client is built with",

@@ -13,14 +13,6 @@ pub(crate) fn root() -> PathBuf {
     crate_folder.parent().expect("xtask lies in a folder of the workspace").to_owned()
 }
 
-/// The compiler beside the cargo that runs this chore: another one may come first on the path.
-pub(crate) fn rustc() -> Command {
-    let beside = std::env::var_os("CARGO").map(|cargo| PathBuf::from(cargo).with_file_name("rustc"));
-    let mut command = Command::new(beside.filter(|rustc| rustc.is_file()).unwrap_or_else(|| "rustc".into()));
-    command.current_dir(root());
-    command
-}
-
 /// The cargo that runs this chore, started in the root of the workspace, with ccache before the C++ compiler.
 ///
 /// It must not see what `cargo run` has told this program of itself: build scripts that look at it would run again, and a

@@ -1,23 +1,36 @@
 //! A core module becomes a component: what `wasm-tools component new` does, and a look at what it imports.
 
-use anyhow::{Context as _, Result, bail};
+use crate::BuildError;
 use wit_component::{ComponentEncoder, DecodedWasm};
 use wit_parser::{TypeDefKind, TypeId, WorldItem};
 
 /// The component that wraps the core module `module`, whose custom section names its world.
-pub(crate) fn encode(module: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(module).context("not a core module made by wit-bindgen")?;
-    encoder.encode()
+pub fn encode(module: &[u8]) -> Result<Vec<u8>, BuildError> {
+    let encoded = ComponentEncoder::default().validate(true).module(module).and_then(ComponentEncoder::encode);
+    encoded.map_err(|error| BuildError::Component(format!("not a core module of a metric: {error:#}")))
 }
 
-/// The names of what `component` imports; the pure grade imports nothing.
+/// The same, for a metric: the pure grade imports nothing.
+pub fn encode_pure(module: &[u8]) -> Result<Vec<u8>, BuildError> {
+    let component = encode(module)?;
+    let imports = imports(&component)?;
+    if imports.is_empty() {
+        return Ok(component);
+    }
+    Err(BuildError::Component(format!(
+        "the metric imports {}: a metric may import nothing, so it can have no clock, files, network or random numbers",
+        imports.join(", ")
+    )))
+}
+
+/// The names of what `component` imports.
 ///
 /// An interface that only has types is not counted: the exported interface uses its types, nothing can be called.
-pub(crate) fn imports(component: &[u8]) -> Result<Vec<String>> {
-    let (resolve, world) = match wit_component::decode(component)? {
+pub fn imports(component: &[u8]) -> Result<Vec<String>, BuildError> {
+    let decoded = wit_component::decode(component);
+    let (resolve, world) = match decoded.map_err(|error| BuildError::Component(format!("{error:#}")))? {
         DecodedWasm::Component(resolve, world) => (resolve, world),
-        DecodedWasm::WitPackage(..) => bail!("a WIT package, not a component"),
+        DecodedWasm::WitPackage(..) => return Err(BuildError::Component("a WIT package, not a component".into())),
     };
     let is_types_only = |item: &WorldItem| match item {
         WorldItem::Interface { id, .. } => {

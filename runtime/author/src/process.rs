@@ -1,42 +1,56 @@
 //! Running programs, with errors that name the command that failed.
 
-use anyhow::{Context as _, Result, bail};
 use std::ffi::OsStr;
+use std::io;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
+
+/// A program that could not be started, or that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It could not be started.
+    #[error("cannot start `{0}`: {1}")]
+    Start(String, io::Error),
+    /// It failed. What it has to say it has said on the terminal.
+    #[error("`{0}` failed: {1}")]
+    Failed(String, ExitStatus),
+    /// What it wrote to standard output is no text.
+    #[error("`{0}` wrote something that is no text")]
+    NoText(String),
+}
 
 /// Runs `command` to its end; everything it says goes to the terminal.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start `{}`", spell(command)))?;
-    if !status.success() {
-        bail!("`{}` failed: {status}", spell(command));
-    }
-    Ok(())
+pub fn run(command: &mut Command) -> Result<(), ProcessError> {
+    let status = command.status().map_err(|error| ProcessError::Start(spell(command), error))?;
+    if status.success() { Ok(()) } else { Err(ProcessError::Failed(spell(command), status)) }
 }
 
 /// Runs `command` to its end and returns what it wrote to standard output; its errors go to the terminal.
-pub(crate) fn output_of(command: &mut Command) -> Result<String> {
-    let output = command.stderr(std::process::Stdio::inherit()).output();
-    let output = output.with_context(|| format!("cannot start `{}`", spell(command)))?;
+pub fn output_of(command: &mut Command) -> Result<String, ProcessError> {
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| ProcessError::Start(spell(command), error))?;
     if !output.status.success() {
-        bail!("`{}` failed: {}", spell(command), output.status);
+        return Err(ProcessError::Failed(spell(command), output.status));
     }
-    String::from_utf8(output.stdout).with_context(|| format!("`{}` wrote something that is no text", spell(command)))
+    String::from_utf8(output.stdout).map_err(|_| ProcessError::NoText(spell(command)))
 }
 
 /// Whether `command` runs and succeeds; what it says is dropped.
-pub(crate) fn succeeds(command: &mut Command) -> bool {
+#[must_use]
+pub fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
 /// Where `program` lies on the search path.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// The command as a person would type it, quoted where needed.
-pub(crate) fn spell(command: &Command) -> String {
+#[must_use]
+pub fn spell(command: &Command) -> String {
     let word = |word: &OsStr| {
         let word = word.to_string_lossy();
         if word.contains(|c: char| c.is_whitespace() || "\"'$&|;<>*()".contains(c)) {

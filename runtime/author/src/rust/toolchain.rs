@@ -3,13 +3,12 @@
 //! rustup's `wasm32-unknown-unknown` is used where it is installed or can be downloaded. Where rustup cannot download
 //! (an offline or closed network), Debian's compiler comes with the source of the standard library and builds it along.
 
-use crate::workspace;
-use anyhow::{Result, bail};
+use crate::BuildError;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The target of every guest.
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// `rustup` or `debian`: uses that toolchain only, instead of the first one that is there.
 const CHOICE: &str = "TIDEMARK_GUEST_TOOLCHAIN";
@@ -17,8 +16,9 @@ const CHOICE: &str = "TIDEMARK_GUEST_TOOLCHAIN";
 const DEBIAN_COMPILER: &str = "/usr/bin/rustc";
 
 /// A way to compile for [`TARGET`].
-pub(crate) enum GuestToolchain {
-    /// The toolchain that runs this chore, with rustup's compiled standard library.
+#[derive(Clone, Debug)]
+pub enum Toolchain {
+    /// The toolchain of the cargo in use, with rustup's compiled standard library.
     Rustup,
     /// Debian's `rustc-web` with the source of the standard library from `rust-web-src`.
     Debian {
@@ -27,9 +27,9 @@ pub(crate) enum GuestToolchain {
     },
 }
 
-impl GuestToolchain {
+impl Toolchain {
     /// The first one that works here. Downloads rustup's target if it can; the error says what to install.
-    pub(crate) fn find() -> Result<Self> {
+    pub fn find() -> Result<Self, BuildError> {
         let choice = std::env::var(CHOICE).unwrap_or_default();
         if choice != "debian" && (rustup_target_is_installed() || rustup_target_can_be_added()) {
             return Ok(Self::Rustup);
@@ -39,14 +39,17 @@ impl GuestToolchain {
         {
             return Ok(Self::Debian { linker });
         }
-        bail!(
-            "no compiler for {TARGET}: run `rustup target add {TARGET}`, or, where rustup cannot download, \
-             `apt-get install --no-install-recommends rustc-web rust-web-src lld` on Debian"
-        )
+        Err(BuildError::missing(
+            format!("a Rust compiler for {TARGET}"),
+            format!(
+                "run `rustup target add {TARGET}`, or, where rustup cannot download, \
+                 `apt-get install --no-install-recommends rustc-web rust-web-src lld` on Debian"
+            ),
+        ))
     }
 
     /// Adds what `command`, a cargo build, needs to compile for [`TARGET`].
-    pub(crate) fn apply(&self, command: &mut Command) {
+    pub fn apply(&self, command: &mut Command) {
         command.arg("--target").arg(TARGET);
         if let Self::Debian { linker } = self {
             command
@@ -57,13 +60,14 @@ impl GuestToolchain {
         }
     }
 
-    /// The folder that this toolchain builds in, apart from the other's, so that switching rebuilds nothing.
-    pub(crate) fn target_folder(&self) -> PathBuf {
-        let name = match self {
+    /// The folder below `target` that this toolchain builds in, apart from the other's, so that switching rebuilds
+    /// nothing.
+    #[must_use]
+    pub fn folder(&self, target: &Path) -> PathBuf {
+        target.join(match self {
             Self::Rustup => "guests",
             Self::Debian { .. } => "guests-debian",
-        };
-        workspace::root().join("target").join(name)
+        })
     }
 }
 
@@ -89,10 +93,16 @@ fn wasm_linker() -> Option<PathBuf> {
     bundled.into_iter().chain(system).find(|linker| linker.is_file())
 }
 
-/// The root of the toolchain that runs this chore.
+/// The root of the toolchain of the cargo in use.
 fn sysroot() -> Option<PathBuf> {
-    let output = workspace::rustc().args(["--print", "sysroot"]).output().ok()?;
+    let output = rustc().args(["--print", "sysroot"]).output().ok()?;
     output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+/// The compiler beside the cargo that started this program, if one did: another one may come first on the path.
+fn rustc() -> Command {
+    let beside = std::env::var_os("CARGO").map(|cargo| PathBuf::from(cargo).with_file_name("rustc"));
+    Command::new(beside.filter(|rustc| rustc.is_file()).unwrap_or_else(|| "rustc".into()))
 }
 
 /// This machine's target triple, as rustup's folders spell it.
