@@ -197,6 +197,11 @@ impl Instance {
         !self.used
     }
 
+    /// What is left of the fuel of the last call, on the verdict engine; nothing on the live one, which counts none.
+    pub(crate) fn fuel_left(&self) -> u64 {
+        self.store.get_fuel().unwrap_or(0)
+    }
+
     /// Limits what the next calls may return, in bytes.
     pub(crate) fn limit_output(&mut self, bytes: usize) {
         self.output_bytes = bytes;

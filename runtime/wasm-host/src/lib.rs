@@ -38,10 +38,14 @@ mod isolate;
 mod job;
 mod lift;
 mod lower;
+mod meter;
 mod telemetry;
+
+pub mod contract;
 
 pub use admission::LoadError;
 pub use host::{Host, HostError};
 pub use limits::{HostSettings, LimitExceeded, Limits};
+pub use meter::FuelMeter;
 pub use module::{FactoryError, Module, ModuleFactory};
 pub use telemetry::{GuestTelemetry, TelemetrySnapshot};
