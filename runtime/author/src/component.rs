@@ -7,7 +7,22 @@ use wit_parser::{TypeDefKind, TypeId, WorldItem};
 /// The component that wraps the core module `module`, whose custom section names its world.
 pub fn encode(module: &[u8]) -> Result<Vec<u8>, BuildError> {
     let encoded = ComponentEncoder::default().validate(true).module(module).and_then(ComponentEncoder::encode);
-    encoded.map_err(|error| BuildError::Component(format!("not a core module of a metric: {error:#}")))
+    encoded.map_err(|error| {
+        let error = format!("{error:#}");
+        BuildError::Component(match unresolved(&error) {
+            Some(import) => format!("the metric imports {import}: {PURE}"),
+            None => format!("not a core module of a metric: {error}"),
+        })
+    })
+}
+
+/// Why a metric imports nothing, and what that means for its author.
+const PURE: &str = "a metric may import nothing, so it can have no clock, files, network or random numbers";
+
+/// The import of which an error of the encoder says that there is nothing to resolve it with: it tells that in a phrase of
+/// its own, and as no kind of error.
+fn unresolved(error: &str) -> Option<&str> {
+    error.split_once("failed to resolve import `")?.1.split('`').next()
 }
 
 /// The same, for a metric: the pure grade imports nothing.
@@ -17,10 +32,7 @@ pub fn encode_pure(module: &[u8]) -> Result<Vec<u8>, BuildError> {
     if imports.is_empty() {
         return Ok(component);
     }
-    Err(BuildError::Component(format!(
-        "the metric imports {}: a metric may import nothing, so it can have no clock, files, network or random numbers",
-        imports.join(", ")
-    )))
+    Err(BuildError::Component(format!("the metric imports {}: {PURE}", imports.join(", "))))
 }
 
 /// The names of what `component` imports.

@@ -4,6 +4,7 @@ use crate::config::log::LogFormat;
 use crate::config::overrides::{self, Overrides};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use tidemark_author::Language;
 use tidemark_query::print::Format;
 
 /// A stream processor whose metrics are sandboxed WebAssembly components.
@@ -38,6 +39,18 @@ pub enum Command {
     Validate(ValidateArguments),
     /// Make events like those of Livepeer's gateways, the same for the same seed.
     Generate(crate::command::generate::GenerateArguments),
+    /// Make a project for a metric: source, tests, golden rows.
+    New(NewArguments),
+    /// Build a project's component: NAME.wasm.
+    ///
+    /// The toolchain of its language is found, or what to install is said. The component is admitted as a run admits it.
+    Build(BuildArguments),
+    /// Test a metric without a server: its contract, and its rows on events.
+    ///
+    /// The module runs in the real sandbox and engine. Events are JSON documents, one a line; a line such as
+    /// {"watermark": 1700000100000} says that time has come so far. Without --input, a project's golden/events.ndjson is
+    /// taken and compared with golden/rows.ndjson, and likewise in each folder below golden/.
+    Test(TestArguments),
     /// Look at metric modules.
     #[command(subcommand)]
     Module(ModuleCommand),
@@ -71,9 +84,70 @@ pub struct ValidateArguments {
     pub config: PathBuf,
 }
 
+/// `tidemark new`.
+#[derive(Debug, Args)]
+pub struct NewArguments {
+    /// The metric's name: lower-case letters, digits and hyphens.
+    pub name: String,
+    /// The language.
+    #[arg(long, value_name = "rust|go|python|js|ts|c")]
+    pub lang: Language,
+    /// The project's folder; NAME unless set.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Take the SDK from this clone of Tidemark, not from the language's package registry.
+    #[arg(long, value_name = "PATH")]
+    pub sdk: Option<PathBuf>,
+}
+
+/// `tidemark build`.
+#[derive(Debug, Args)]
+pub struct BuildArguments {
+    /// The project's folder, or the file with the metric.
+    #[arg(default_value = ".", value_name = "DIR|FILE")]
+    pub project: PathBuf,
+    /// The component; NAME.wasm in the project's folder unless set.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `tidemark test`.
+#[derive(Debug, Args)]
+pub struct TestArguments {
+    /// The project's folder, which is built first, or a component.
+    #[arg(default_value = ".", value_name = "DIR|FILE.wasm")]
+    pub module: PathBuf,
+    /// Events, one JSON document a line. Without --expect, the rows are printed.
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// The rows that the events should give, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub expect: Option<PathBuf>,
+    /// Keep the rows as those that are expected from now on.
+    #[arg(long)]
+    pub update: bool,
+    /// Test again whenever a file of the project changes.
+    #[arg(long)]
+    pub watch: bool,
+    /// The module's configuration: a JSON object, or a file of one.
+    #[arg(long, value_name = "JSON|FILE")]
+    pub config: Option<String>,
+    /// How far behind the newest event one may come, where the events have no watermark lines.
+    #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(i64).range(0..))]
+    pub bound_ms: i64,
+    /// How long after its end a window can still change.
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    pub lateness_ms: i64,
+    /// Say how long the module takes, and how much fuel, which is the same on every machine.
+    #[arg(long)]
+    pub measure: bool,
+}
+
 /// `tidemark module`.
 #[derive(Debug, Subcommand)]
 pub enum ModuleCommand {
+    /// Test a component, as `tidemark test` does.
+    Test(TestArguments),
     /// Show what a module is and what it says of itself, or why it is refused.
     Inspect {
         /// The component, a `.wasm` file.

@@ -15,4 +15,5 @@ pub mod memory;
 pub mod progress;
 pub mod signals;
 pub mod telemetry;
+pub mod trial;
 pub mod wiring;

@@ -1,10 +1,13 @@
 //! The commands, one file each.
 
+pub mod build;
 pub mod fail_points;
 pub mod generate;
 pub mod module;
+pub mod new;
 pub mod run;
 pub mod sql;
+pub mod test;
 pub mod validate;
 
 use crate::cli::{Cli, Command, ModuleCommand};
@@ -17,6 +20,9 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Run(arguments) => run::execute(arguments, &overrides),
         Command::Validate(arguments) => validate::execute(arguments, &overrides),
         Command::Generate(arguments) => generate::execute(arguments),
+        Command::New(arguments) => new::execute(arguments),
+        Command::Build(arguments) => build::execute(arguments),
+        Command::Test(arguments) | Command::Module(ModuleCommand::Test(arguments)) => test::execute(arguments),
         Command::Module(ModuleCommand::Inspect { file }) => module::inspect(file),
         Command::Sql(arguments) => sql::execute(arguments),
         Command::FailPoints => fail_points::execute(),

@@ -161,6 +161,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Finding { outcome: Outcome::NotTried { reason }, .. }) = self.findings.first()
+            && self.findings.iter().all(|finding| matches!(finding.outcome, Outcome::NotTried { .. }))
+        {
+            return writeln!(f, "  -        nothing could be tried: {reason}");
+        }
         for Finding { check, outcome } in &self.findings {
             let promise = check.promise();
             match outcome {

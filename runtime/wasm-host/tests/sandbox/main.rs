@@ -5,6 +5,7 @@ mod support;
 mod admission;
 mod attacks;
 mod cache;
+mod contract;
 mod handmade;
 mod limits;
 mod results;

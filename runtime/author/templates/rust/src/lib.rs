@@ -10,7 +10,7 @@ use tidemark_metric::{CloseReason, Context, Failure, Fold, Input, Metric, Output
     filter("type" = "request", "data.user" = present),
     window(tumbling = "1m")
 )]
-pub struct {{type}} {
+pub struct SlowRequests {
     /// Milliseconds from which a request is slow.
     #[setting(default = 500)]
     limit_ms: i64,
@@ -40,7 +40,7 @@ pub struct Slow<'a> {
     pub slowest_path: Option<&'a str>,
 }
 
-impl Fold for {{type}} {
+impl Fold for SlowRequests {
     type Input = Request<'static>;
     type State = Minute;
     type Output = Slow<'static>;
@@ -68,7 +68,7 @@ impl Fold for {{type}} {
     }
 }
 
-tidemark_metric::export!({{type}});
+tidemark_metric::export!(SlowRequests);
 
 #[cfg(test)]
 mod tests {
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn requests_over_the_limit_are_slow() {
-        let mut driver = MetricTestDriver::new({{type}} { limit_ms: 500 });
+        let mut driver = MetricTestDriver::new(SlowRequests { limit_ms: 500 });
         for (timestamp, duration_ms, path) in [(1_000, 700, "/report"), (2_000, 20, "/")] {
             driver.event(&format!(
                 r#"{{"type": "request", "timestamp": {timestamp},
