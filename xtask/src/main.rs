@@ -2,6 +2,7 @@
 //! compiler. This file only chooses the chore; each one lives in a file of its own.
 
 mod bench;
+mod book;
 mod clickhouse;
 mod demo;
 mod go_frame;
@@ -23,6 +24,7 @@ cargo xtask CHORE
   metrics    build the metrics under metrics-wasm/ into components: target/metrics/<crate>.wasm
   setup      install what a fresh machine lacks, or say how
   go-frame   make the frame of metrics in Go, of the contract: guest-sdk/go/frame/frame.wasm
+  book       make the pages of the book, docs/, that are made of other files: the contract, the SDKs
   tidy       check the rules that rustfmt and clippy do not know
   help       show this text
 ";
@@ -36,6 +38,7 @@ fn main() -> Result<()> {
         ["bench"] => bench::run("all"),
         ["bench", name] => bench::run(name),
         ["metrics"] => metrics::run(),
+        ["book"] => book::run(),
         ["go-frame"] => go_frame::run(),
         ["setup"] => setup::for_everything(),
         ["tidy"] => tidy::run(),
