@@ -1,21 +1,23 @@
-//! SQL over the tables of a data folder, read-only, through DataFusion.
+//! The rows of a data folder: SQL over its tables, read-only, through DataFusion; and [`rows`], what a service asks of
+//! them, page by page and within bounds.
 //!
 //! The tables are `events`, `metrics` and `dead_letters`, and one view per metric whose name has underscores for
 //! hyphens. A query sees one moment: the files that are visible when the table is first named.
 
 pub mod catalogue;
+pub mod encode;
 pub mod print;
 mod row_json;
+pub mod rows;
 mod schema;
+mod sql;
 mod tables;
 mod value;
 
-use datafusion::error::DataFusionError;
-use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt as _;
 use print::{Format, Printer};
+use sql::failed;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tables::Tables;
@@ -32,6 +34,9 @@ pub enum QueryError {
     /// The query is wrong, or would change something: the person who wrote it has to change it.
     #[error("{0}")]
     Refused(String),
+    /// It asks for more than it may have: of what, and what to do.
+    #[error("the limit of {0} is reached: {1}")]
+    Limit(&'static str, String),
     /// It could not be carried out.
     #[error("the query failed: {0}")]
     Failed(String),
@@ -46,10 +51,8 @@ pub async fn query(data: &Path, query: &str, format: Format, out: &mut dyn Write
         return Err(QueryError::NoData(data.to_owned()));
     }
     let tables = Tables::open(data).map_err(|error| QueryError::Failed(error.to_string()))?;
-    let names = tables.names();
-    let context = session(tables).map_err(|error| QueryError::Failed(error.to_string()))?;
-    let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    let frame = context.sql_with_options(query, read_only).await.map_err(|error| refused(&error, &names))?;
+    let environment = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc();
+    let frame = sql::plan(tables, query, None, environment.map_err(|error| failed(&error))?).await?;
     let mut printer = Printer::new(format, frame.schema().as_arrow(), out)?;
     let mut batches = frame.execute_stream().await.map_err(|error| failed(&error))?;
     while let Some(batch) = batches.next().await {
@@ -57,35 +60,6 @@ pub async fn query(data: &Path, query: &str, format: Format, out: &mut dyn Write
     }
     printer.finish()?;
     Ok(())
-}
-
-fn session(tables: Tables) -> Result<SessionContext, DataFusionError> {
-    let config = SessionConfig::new()
-        .with_information_schema(true)
-        .with_default_catalog_and_schema("tidemark", "data")
-        .with_create_default_catalog_and_schema(false);
-    let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc()?;
-    let context = SessionContext::new_with_config_rt(config, runtime);
-    tables.register(&context)?;
-    Ok(context)
-}
-
-/// A query that cannot be planned: DataFusion's words without its backtrace, and what tables there are where one of
-/// them is not.
-fn refused(error: &DataFusionError, names: &[String]) -> QueryError {
-    let message = error.strip_backtrace();
-    if message.contains("not supported:") {
-        let words = "only queries are allowed here, nothing is created, changed or written";
-        return QueryError::Refused(format!("{words} ({message})"));
-    }
-    if message.contains("table '") && message.contains("not found") {
-        return QueryError::Refused(format!("{message}; there are {}", names.join(", ")));
-    }
-    QueryError::Refused(message)
-}
-
-fn failed(error: &DataFusionError) -> QueryError {
-    QueryError::Failed(error.strip_backtrace())
 }
 
 /// Answers from a blocking context, with a runtime of its own.

@@ -10,20 +10,27 @@ use std::sync::Arc;
 /// `base` and whatever further columns `files` have, by name, in order of first appearance. All are nullable: an older
 /// file lacks what a newer one has.
 pub(super) fn union(base: &Schema, files: &[PathBuf]) -> Result<SchemaRef, DataFusionError> {
-    let mut fields: Vec<Field> = base.fields().iter().map(|field| nullable(field)).collect();
+    let mut schemas = Vec::with_capacity(files.len());
     for file in files {
         let metadata = ArrowReaderMetadata::load(&File::open(file)?, ArrowReaderOptions::new())?;
-        for field in metadata.schema().fields() {
-            match fields.iter_mut().find(|known| known.name() == field.name()) {
-                None => fields.push(nullable(field)),
-                Some(known) => {
-                    let kind = widest(known.data_type(), field.data_type());
-                    *known = Field::new(known.name(), kind, true);
-                }
+        schemas.push(metadata.schema().clone());
+    }
+    Ok(union_of(base, schemas.iter().map(|schema| &**schema)))
+}
+
+/// The same for files whose columns are known.
+pub(super) fn union_of<'s>(base: &Schema, others: impl Iterator<Item = &'s Schema>) -> SchemaRef {
+    let mut fields: Vec<Field> = base.fields().iter().map(|field| nullable(field)).collect();
+    for field in others.flat_map(|schema| schema.fields()) {
+        match fields.iter_mut().find(|known| known.name() == field.name()) {
+            None => fields.push(nullable(field)),
+            Some(known) => {
+                let kind = widest(known.data_type(), field.data_type());
+                *known = Field::new(known.name(), kind, true);
             }
         }
     }
-    Ok(Arc::new(Schema::new(fields)))
+    Arc::new(Schema::new(fields))
 }
 
 fn nullable(field: &Field) -> Field {

@@ -68,6 +68,11 @@ impl ServerError {
         }
     }
 
+    /// An answer of more bytes than it may have, in the server's code for it.
+    fn too_large() -> Self {
+        Self { code: Some(396), message: "the answer is too large".to_owned(), may_recover: false }
+    }
+
     /// Whether what it was about is not there.
     pub(super) fn is_missing(&self) -> bool {
         self.code.is_some_and(|code| NOT_THERE.contains(&code))
@@ -147,6 +152,34 @@ impl Client {
                 may_recover: false,
             })
         }))
+    }
+
+    /// The answer to a query as an Arrow stream of at most `most_bytes`, in one attempt of at most `patience`.
+    pub(super) fn arrow(
+        &self,
+        query: &str,
+        settings: &[(&str, String)],
+        patience: Duration,
+        most_bytes: usize,
+    ) -> Result<Vec<u8>, ServerError> {
+        self.runtime.block_on(async {
+            let read = async {
+                let query = settings
+                    .iter()
+                    .fold(self.http.query_raw(query), |query, (name, value)| query.with_setting(*name, value));
+                let mut cursor = query.fetch_bytes("ArrowStream")?;
+                let mut answer = Vec::new();
+                while let Some(bytes) = cursor.next().await? {
+                    answer.extend_from_slice(&bytes);
+                    if answer.len() > most_bytes {
+                        return Ok(Err(ServerError::too_large()));
+                    }
+                }
+                Ok(Ok(answer))
+            };
+            let answer = tokio::time::timeout(patience, read).await.unwrap_or(Err(Error::TimedOut));
+            answer.map_err(|error| ServerError::of(&error))?
+        })
     }
 
     /// Sends blocks, up to `at_once` of them at one time. `acknowledged` is called with the place of each one that the

@@ -125,7 +125,7 @@ impl Layout {
 }
 
 /// A metric's table is named like the metric, with underscores for hyphens: SQL needs no quotes for it.
-fn table_name(kind: &TableKind) -> Result<String, PortError> {
+pub(super) fn table_name(kind: &TableKind) -> Result<String, PortError> {
     match kind {
         TableKind::Events => Ok(EVENTS.to_owned()),
         TableKind::DeadLetters => Ok(DEAD_LETTERS.to_owned()),

@@ -25,6 +25,7 @@ mod layout;
 mod ledger;
 mod migration;
 mod outbox;
+mod reader;
 mod rewind;
 mod roll_up;
 mod schema;
@@ -35,6 +36,7 @@ mod sql;
 mod tests;
 
 pub use cold::ColdSettings;
+pub use reader::{Answer, ClickHouseReader, ReadError, ReadLimits};
 pub use settings::{ClickHouseSettings, RollUpSettings};
 
 use crate::fail_point::FailPoint;
