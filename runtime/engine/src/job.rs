@@ -1,5 +1,6 @@
 //! A job put together: metrics compiled against one extraction plan, in topological order.
 
+use crate::batch::EventBatch;
 use crate::error::EngineError;
 use crate::ids::StageId;
 use crate::metric::{METRIC_TYPE, MetricSpec};
@@ -84,6 +85,13 @@ impl Job {
         watermarks
     }
 
+    /// Takes from every stage but that of `metric` the interest in the rows of `batch`.
+    pub(crate) fn restrict(&self, batch: &mut EventBatch, metric: &str) {
+        let stage = self.stages.iter().find(|stage| stage.spec.name == metric);
+        let wanted = stage.map_or(0, |stage| stage.consumers.iter().fold(0, |bits, consumer| bits | 1 << consumer.bit));
+        batch.interest.iter_mut().for_each(|interest| *interest &= wanted);
+    }
+
     /// Whether some stage reads the rows of stage `index`.
     pub(crate) fn has_readers(&self, index: usize) -> bool {
         self.stages.iter().any(|stage| stage.upstream.contains(&index))
@@ -91,7 +99,7 @@ impl Job {
 }
 
 /// Names of the metrics whose rows a metric reads.
-fn upstream_of(metric: &MetricSpec) -> BTreeSet<String> {
+pub(crate) fn upstream_of(metric: &MetricSpec) -> BTreeSet<String> {
     let own = metric.filter.types().unwrap_or_default().iter();
     let sides = match &metric.window {
         crate::descriptor::WindowSpec::IntervalJoin { left, right, .. } => [left.types(), right.types()],

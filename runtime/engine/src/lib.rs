@@ -30,6 +30,7 @@ pub mod fail_point;
 pub mod telemetry;
 pub mod error;
 mod engine;
+pub mod inspect;
 pub mod memory;
 
 pub use dedup::DedupSettings;

@@ -56,6 +56,15 @@ pub enum Next {
     End,
 }
 
+/// What is different about records that a person submits again: they never move the watermark, since their time has long
+/// passed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Again {
+    /// The metric that alone gets them: the others, the archive and the memory of ids have had them before. `None`: they
+    /// never got that far, and take the way of every event.
+    pub metric: Option<String>,
+}
+
 /// Events, decoded and cleansed ahead of the engine in threads of its own, through bounded queues.
 ///
 /// For a bounded source the blocks are a function of its content and of `block_records` and `block_bytes` alone.
@@ -78,6 +87,11 @@ pub trait Source: Send {
 
     /// Whether every partition ends by itself.
     fn bounded(&self) -> bool;
+
+    /// Whether `partition` holds records that are submitted again, and for whom. A function of the partition's name.
+    fn again(&self, _partition: Partition) -> Option<Again> {
+        None
+    }
 
     /// Everything before these positions is committed: a source may tell those who watch it. Nothing depends on it.
     fn committed(&mut self, _positions: &Positions) {}
@@ -197,6 +211,28 @@ pub trait StateBackend: Send {
 
     /// Writes an image of the last commit into the new folder `into`, by hard links where the file system has them.
     fn snapshot(&self, into: &Path) -> Result<(), PortError>;
+}
+
+/// Committed state at one moment, for those who look at it from other threads.
+pub trait CommittedState {
+    /// A meta value.
+    fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError>;
+
+    /// The value of a key.
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError>;
+
+    /// Up to `limit` entries with keys from `from` to before `until`, by key.
+    fn entries(&self, from: &[u8], until: &[u8], limit: usize) -> Result<Vec<(StateKey, Vec<u8>)>, PortError>;
+
+    /// The timers of a key group of a stage whose keys are `wanted`, earliest first, among the first `most`; and whether
+    /// there are no more.
+    fn timers(
+        &self,
+        stage: StageId,
+        group: KeyGroup,
+        most: usize,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<(Vec<Timer>, bool), PortError>;
 }
 
 /// Where checkpoints are kept.

@@ -2,7 +2,7 @@
 
 use crate::drain::Drain;
 use crate::ids::{Epoch, Offset, StageId, Tick};
-use crate::ports::{PortError, StateBackend};
+use crate::ports::{CommittedState, PortError, StateBackend};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidemark_dataflow::EventTime;
@@ -79,8 +79,16 @@ impl Progress {
 
     /// What was committed; `None` if nothing ever was.
     pub fn load(state: &dyn StateBackend) -> Result<Option<Self>, PortError> {
-        let Some(value) = state.meta(KEY)? else { return Ok(None) };
-        let progress: Self = serde_json::from_slice(&value).map_err(|error| {
+        state.meta(KEY)?.map(|value| Self::read(&value)).transpose()
+    }
+
+    /// The same, from another thread.
+    pub fn of_committed(state: &dyn CommittedState) -> Result<Option<Self>, PortError> {
+        state.meta(KEY)?.map(|value| Self::read(&value)).transpose()
+    }
+
+    fn read(value: &[u8]) -> Result<Self, PortError> {
+        let progress: Self = serde_json::from_slice(value).map_err(|error| {
             PortError::Stop(format!("the job's progress can't be read ({error}): restore the newest checkpoint"))
         })?;
         if progress.format != FORMAT {
@@ -89,7 +97,7 @@ impl Progress {
                 "the state has format {found}, this version reads {FORMAT}: use the version that wrote it"
             )));
         }
-        Ok(Some(progress))
+        Ok(progress)
     }
 
     /// As a meta entry.

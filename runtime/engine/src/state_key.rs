@@ -43,6 +43,18 @@ pub fn pane(stage: StageId, group: KeyGroup, key: &[u8], window_start: i64) -> S
     out.into_boxed_slice()
 }
 
+/// Where the panes of `key` stand, those of the windows that start within 2 million years of 1970. A pane of another key
+/// can stand there, too: one that goes on behind this one with the control character 0x7f.
+#[must_use]
+pub fn panes_of(stage: StageId, group: KeyGroup, key: &[u8]) -> std::ops::Range<Vec<u8>> {
+    let mut start = start_of(stage, group, Kind::Pane, key, KEY_AT + key.len() + 1);
+    let mut end = start.clone();
+    // The first byte of such a start is 0x7f or 0x80; no UTF-8 character begins with the latter.
+    start.push(0x7f);
+    end.push(0x81);
+    start..end
+}
+
 /// The key of what is kept per metric key alone: every kind but [`Kind::Pane`].
 #[must_use]
 pub fn keyed(stage: StageId, group: KeyGroup, kind: Kind, key: &[u8]) -> StateKey {
@@ -79,6 +91,9 @@ mod tests {
         let of = |start| pane(StageId(3), KeyGroup(9), b"stream-1", start);
         assert!(of(-60_000) < of(0) && of(0) < of(60_000));
         assert_eq!(parse_pane(&of(-60_000)), (b"stream-1".as_slice(), -60_000));
+        let panes = panes_of(StageId(3), KeyGroup(9), b"stream-1");
+        assert!([-60_000, 0, 60_000].iter().all(|start| panes.contains(&of(*start).to_vec())));
+        assert!(!panes.contains(&pane(StageId(3), KeyGroup(9), b"stream-10", 0).to_vec()));
         assert_eq!(parse_keyed(&keyed(StageId(3), KeyGroup(9), Kind::Join, b"r")), b"r");
         assert_eq!((&of(0)[..PREFIX], group_of(&of(0))), ([0, 3, 0, 9].as_slice(), KeyGroup(9)));
     }

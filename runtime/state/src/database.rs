@@ -10,6 +10,7 @@
 use crate::error::StateError;
 use crate::options;
 use crate::settings::StateSettings;
+use crate::view::View;
 use rocksdb::properties::{CUR_SIZE_ALL_MEM_TABLES, ESTIMATE_NUM_KEYS, LIVE_SST_FILES_SIZE, PropName};
 use rocksdb::{ColumnFamily, DB, DBPinnableSlice, DBRawIterator, ReadOptions, WriteBatch, checkpoint::Checkpoint};
 use std::collections::BTreeMap;
@@ -111,6 +112,11 @@ impl Database {
         }
         iterator.status().map_err(|error| self.error(error))?;
         Ok(entries)
+    }
+
+    /// Everything as of now.
+    pub(crate) fn view(&self) -> View<'_> {
+        View { database: self, snapshot: self.db.snapshot() }
     }
 
     pub(crate) fn timers(&self, options: ReadOptions) -> DBRawIterator<'_> {

@@ -7,7 +7,7 @@ use crate::options::STATE;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tidemark_engine::ids::StageId;
-use tidemark_engine::ports::StateKey;
+use tidemark_engine::ports::{CommittedState, StateKey};
 
 /// Size and work of the state on this node. Cache figures are as of the last commit, over all shards.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -86,6 +86,11 @@ impl StateInspector {
     pub fn scan_prefix(&self, prefix: &[u8], limit: usize) -> Result<Vec<(StateKey, Vec<u8>)>, StateError> {
         let entries = self.database.scan(STATE, prefix, limit)?;
         Ok(entries.into_iter().map(|(key, value)| (key.into_boxed_slice(), value)).collect())
+    }
+
+    /// Looks at everything as of one commit, which later ones do not change.
+    pub fn look<T>(&self, look: impl FnOnce(&dyn CommittedState) -> T) -> T {
+        look(&self.database.view())
     }
 
     /// Sizes and counters: of the last commit, and RocksDB's of now.

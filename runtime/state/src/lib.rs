@@ -19,6 +19,7 @@ mod backend;
 mod database;
 mod layout;
 mod options;
+mod view;
 
 mod error;
 mod inspect;

@@ -1,7 +1,7 @@
 //! State in ordered maps. A commit is all or nothing; what a dropped shard held is gone.
 
 use crate::ids::StageId;
-use crate::ports::{MetaBatch, MetaEntry, PortError, StateBackend, StateKey, StateShard, Timer};
+use crate::ports::{CommittedState, MetaBatch, MetaEntry, PortError, StateBackend, StateKey, StateShard, Timer};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -46,6 +46,37 @@ impl MemoryState {
 
     fn lock(&self) -> MutexGuard<'_, Committed> {
         self.committed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl CommittedState for MemoryState {
+    fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError> {
+        Ok(self.lock().meta.get(key).cloned())
+    }
+
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError> {
+        Ok(self.lock().values.get(key).cloned())
+    }
+
+    fn entries(&self, from: &[u8], until: &[u8], limit: usize) -> Result<Vec<(StateKey, Vec<u8>)>, PortError> {
+        let (from, until): (StateKey, StateKey) = (from.into(), until.into());
+        let committed = self.lock();
+        let entries = committed.values.range(from..until).take(limit);
+        Ok(entries.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn timers(
+        &self,
+        stage: StageId,
+        group: KeyGroup,
+        most: usize,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<(Vec<Timer>, bool), PortError> {
+        let committed = self.lock();
+        let mut timers = committed.timers.iter().filter(|(of, _, _, at)| (*of, *at) == (stage, group));
+        let looked_at = timers.by_ref().take(most).filter(|(_, _, key, _)| wanted(key));
+        let found = looked_at.map(|(_, time, key, _)| Timer { time: *time, key: key.clone() }).collect();
+        Ok((found, timers.next().is_none()))
     }
 }
 

@@ -240,7 +240,7 @@ fn encode(buffer: &JoinBuffer<Bytes>, timer: Option<EventTime>, out: &mut Vec<u8
     }
 }
 
-fn decode(value: &[u8]) -> Result<(Option<EventTime>, JoinBuffer<Bytes>), PortError> {
+pub(crate) fn decode(value: &[u8]) -> Result<(Option<EventTime>, JoinBuffer<Bytes>), PortError> {
     let read = || {
         let value = Bytes::copy_from_slice(value);
         let mut at = 0;

@@ -161,6 +161,17 @@ impl TimerKind {
         Timer { time, key: key.into_boxed_slice() }
     }
 
+    /// Its name, for people.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Fire => "fire",
+            Self::Cleanup => "cleanup",
+            Self::User => "user",
+            Self::Expiry => "expiry",
+            Self::Join => "join",
+        }
+    }
+
     /// Splits a timer's key into what it is about and what it means.
     pub(crate) fn parse(key: &[u8]) -> Option<(&[u8], Self)> {
         let (kind, state_key) = key.split_last()?;

@@ -230,7 +230,7 @@ fn store_list(run: &mut StageRun<'_>, list_key: &[u8], sessions: &[Window]) {
     run.shard.put(list_key, &value);
 }
 
-fn decode_list(value: &[u8]) -> Result<Vec<Window>, PortError> {
+pub(crate) fn decode_list(value: &[u8]) -> Result<Vec<Window>, PortError> {
     let (numbers, rest) = value.as_chunks::<8>();
     if !rest.is_empty() || !numbers.len().is_multiple_of(2) {
         return Err(PortError::Stop("a session list in state is damaged: restore the newest checkpoint".to_owned()));
