@@ -9,7 +9,7 @@ use crate::engine::retry::{FIRST_PAUSE, retry};
 use crate::error::EngineError;
 use crate::ids::{Offset, Partition};
 use crate::plan::ExtractionPlan;
-use crate::ports::{Next, PortError, Positions, Source, SourceStart};
+use crate::ports::{Again, Next, PortError, Positions, Source, SourceStart};
 use crate::progress::PartitionState;
 use crate::tick_log::{EpochRecord, TickRecord};
 use std::collections::{BTreeMap, VecDeque};
@@ -56,6 +56,8 @@ struct Lane {
     position: Offset,
     ended: bool,
     idle: bool,
+    /// Whether its records are submitted again.
+    again: Option<Again>,
     /// When it had nothing for the first time since its last block.
     silent_since: Option<Instant>,
 }
@@ -64,7 +66,7 @@ impl Lane {
     /// Of a partition that is read from `position` on.
     fn new(name: &str, position: Offset) -> Self {
         let (name, first) = (name.to_owned(), position);
-        Self { name, place: None, first, position, ended: false, idle: false, silent_since: None }
+        Self { name, place: None, first, position, ended: false, idle: false, again: None, silent_since: None }
     }
 
     /// It was asked and had nothing. Whether it has just become idle: only an answer counts, since a partition that
@@ -151,17 +153,26 @@ impl Ingest {
     fn meet_partitions(&mut self) {
         for (place, name) in self.source.partitions().iter().enumerate() {
             let partition = Partition(place as u32);
-            let place = Some(partition);
-            match self.lanes.iter_mut().find(|lane| lane.name == *name) {
-                Some(lane) => lane.place = place,
-                None => self.lanes.push(Lane { place, ..Lane::new(name, self.source.first_offset(partition)) }),
+            let index = self.lanes.iter().position(|lane| lane.name == *name).unwrap_or_else(|| {
+                self.lanes.push(Lane::new(name, self.source.first_offset(partition)));
+                self.lanes.len() - 1
+            });
+            let lane = &mut self.lanes[index];
+            if lane.place.is_none() {
+                lane.again = self.source.again(partition);
             }
+            lane.place = Some(partition);
         }
     }
 
     /// Names of all partitions, by place.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.lanes.iter().map(|lane| lane.name.as_str())
+    }
+
+    /// Which partitions have records that are submitted again, and for whom, by place.
+    pub(crate) fn again(&self) -> impl Iterator<Item = Option<&Again>> {
+        self.lanes.iter().map(|lane| lane.again.as_ref())
     }
 
     /// Where reading of each partition goes on, by place.

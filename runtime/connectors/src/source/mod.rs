@@ -4,6 +4,7 @@
 //! from a position on, and a [`Decoder`](crate::cleanse::Decoder) turns blocks into batches, inline or in threads of its
 //! own. Which threads there are decides only how fast it goes: the batches are the same.
 
+pub mod again;
 mod cutter;
 mod error;
 pub mod generate;

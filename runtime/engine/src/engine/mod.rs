@@ -4,6 +4,7 @@
 //! which partition is idle) is decided in [`crate::ingest`] and here in [`Engine::epoch_is_due`], and written down.
 
 use crate::archive;
+use crate::batch::EventBatch;
 use crate::dead_letter::DeadLetter;
 use crate::dedup::{Dedup, DedupSettings};
 use crate::drain::Drain;
@@ -16,7 +17,7 @@ use crate::job::Job;
 use crate::metric::MetricSpec;
 use crate::output::Table;
 use crate::plan::ExtractionPlan;
-use crate::ports::{CheckpointStore, Sink, Source, StateBackend, StateShard, TickLog};
+use crate::ports::{Again, CheckpointStore, Sink, Source, StateBackend, StateShard, TickLog};
 use crate::progress::Progress;
 use crate::stage::Worker;
 use crate::telemetry::Telemetry;
@@ -309,16 +310,27 @@ impl Engine {
         let partitions = self.ingest.names().count();
         self.watermarks.ensure(partitions);
         self.enrichment.learn(&batches);
+        let again: Vec<Option<Again>> = self.ingest.again().map(Option::<&Again>::cloned).collect();
+        for index in (0..partitions).filter(|index| again[*index].is_some()) {
+            // The time of what is submitted again has passed: it neither moves the watermark nor holds it back.
+            self.watermarks.set_activity(index, Activity::Idle);
+        }
         for batch in &mut batches {
+            let again = again[batch.partition.0 as usize].as_ref();
             self.epoch.records += batch.records;
             self.telemetry.records.add(batch.records as u64);
             self.telemetry.bytes.add(batch.raw.buffer.len() as u64);
             dead.append(&mut batch.dead);
-            if let Some(newest) = batch.event_times.iter().max() {
+            if let Some(newest) = batch.event_times.iter().max().filter(|_| again.is_none()) {
                 self.watermarks.observe(batch.partition.0 as usize, EventTime(*newest));
             }
-            if let Some(dedup) = &mut self.dedup {
-                drop_duplicates(dedup, batch, &self.telemetry);
+            match again.and_then(|again| again.metric.as_deref()) {
+                Some(metric) => self.job.restrict(batch, metric),
+                None => {
+                    if let Some(dedup) = &mut self.dedup {
+                        drop_duplicates(dedup, batch, &self.telemetry);
+                    }
+                }
             }
             self.enrichment.fill(&self.plan, batch, &self.telemetry);
         }
@@ -365,7 +377,7 @@ impl Engine {
     /// Runs every level. Returns how many timers were due.
     fn run_stages(
         &mut self,
-        mut batches: Vec<crate::batch::EventBatch>,
+        mut batches: Vec<EventBatch>,
         before: &[EventTime],
         after: &[EventTime],
         dead: &mut Vec<DeadLetter>,
@@ -389,12 +401,16 @@ impl Engine {
         Ok(timers)
     }
 
-    fn archive(&mut self, batches: &[crate::batch::EventBatch]) -> Result<(), EngineError> {
+    fn archive(&mut self, batches: &[EventBatch]) -> Result<(), EngineError> {
         if !self.outputs.take_rows() {
             return Ok(());
         }
         let names: Vec<&str> = self.ingest.names().collect();
-        for batch in batches.iter().filter(|batch| batch.rows() > 0) {
+        // What goes to one metric alone was archived when it first came.
+        let is_new = self.ingest.again().map(|again| again.is_none_or(|again| again.metric.is_none()));
+        let is_new: Vec<bool> = is_new.collect();
+        let is_wanted = |batch: &&EventBatch| batch.rows() > 0 && is_new[batch.partition.0 as usize];
+        for batch in batches.iter().filter(is_wanted) {
             let name = names[batch.partition.0 as usize];
             let rows = archive::event_rows(&self.events, &self.plan, batch, name, self.epoch.number)?;
             self.outputs.write(&self.events, &rows)?;
@@ -440,7 +456,7 @@ fn decided_since(log: &mut dyn TickLog, committed: Epoch, restored: bool) -> Res
 }
 
 /// Takes events out whose id was seen before.
-fn drop_duplicates(dedup: &mut Dedup, batch: &mut crate::batch::EventBatch, telemetry: &Telemetry) {
+fn drop_duplicates(dedup: &mut Dedup, batch: &mut EventBatch, telemetry: &Telemetry) {
     let mut duplicates = 0;
     for row in 0..batch.rows() {
         if !dedup.is_new(batch.ids[row], batch.event_times[row]) {

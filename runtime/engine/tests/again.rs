@@ -1,0 +1,148 @@
+//! Records that are submitted again: they reach whom they are for, once, and never move time.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use support::natives::Gather;
+use support::*;
+use tidemark_engine::fail_point::{self, Hook, no_hook};
+use tidemark_engine::ids::{Offset, Partition};
+use tidemark_engine::memory::{MemoryEvent, MemorySource};
+use tidemark_engine::metric::{MetricSpec, Overrides};
+use tidemark_engine::output::TableKind;
+use tidemark_engine::ports::{Again, Next, PortError, Source, SourceStart};
+use tidemark_engine::{Engine, Step};
+
+/// A source whose second partition is submitted again for the metric `late`, and whose third for everybody.
+struct WithAgain(MemorySource);
+
+impl Source for WithAgain {
+    fn start(&mut self, start: SourceStart) -> Result<(), PortError> {
+        self.0.start(start)
+    }
+
+    fn partitions(&self) -> &[String] {
+        self.0.partitions()
+    }
+
+    fn first_offset(&self, partition: Partition) -> Offset {
+        self.0.first_offset(partition)
+    }
+
+    fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError> {
+        self.0.next(partition, wait)
+    }
+
+    fn bounded(&self) -> bool {
+        true
+    }
+
+    fn again(&self, partition: Partition) -> Option<Again> {
+        match partition.0 {
+            1 => Some(Again { metric: Some("late".to_owned()) }),
+            2 => Some(Again { metric: None }),
+            _ => None,
+        }
+    }
+}
+
+fn with_id(event: MemoryEvent, id: &str) -> MemoryEvent {
+    let MemoryEvent { time, mut event } = event;
+    event["id"] = json!(id);
+    MemoryEvent { time, event }
+}
+
+fn partitions() -> Vec<Vec<MemoryEvent>> {
+    let stream = (0..60).map(|at| with_id(event("a", "k", at * 50, at), &format!("id-{at}"))).collect();
+    // Of long ago; one with an id that the job has seen, since the event came before.
+    let for_one = vec![with_id(event("a", "k", 3, 1_000), "id-0"), event("a", "k", 4, 1_001)];
+    let for_all = vec![with_id(event("a", "k", 5, 2_000), "new"), with_id(event("a", "k", 6, 2_001), "id-1")];
+    vec![stream, for_one, for_all]
+}
+
+fn metrics() -> Vec<MetricSpec> {
+    let window = json!({ "kind": "tumbling", "size_ms": 1_000 });
+    let patient = Overrides { allowed_lateness_ms: Some(1_000_000), ..Overrides::default() };
+    vec![
+        metric_with("late", Arc::new(Gather::values()), &["a"], window.clone(), patient.clone()),
+        metric_with("other", Arc::new(Gather::values()), &["a"], window.clone(), patient),
+        metric("strict", Arc::new(Gather::values()), &["a"], window),
+    ]
+}
+
+fn open(world: &World, hook: Hook) -> Engine {
+    let mut parts = world.parts(metrics(), hook, &Arc::default());
+    parts.source = Box::new(WithAgain(MemorySource::new(world.partitions.clone())));
+    Engine::open(parts).expect("opens")
+}
+
+fn run(world: &World, hook: Hook) {
+    let mut engine = open(world, hook);
+    while engine.step().expect("steps") != Step::Finished {}
+}
+
+fn world() -> World {
+    World { tick_records: 6, epoch_records: 12, bound_ms: 0, ..World::new(partitions()) }
+}
+
+/// The values of the last row of the first window.
+fn first_window(world: &World, metric: &str) -> Vec<i64> {
+    let rows = world.sink.metric(metric);
+    let first: Vec<&Value> = rows.iter().filter(|row| row["window_start"] == 0).collect();
+    let values = first.last().expect("a row")["values"].clone();
+    let values: Value = values.as_str().map_or(values.clone(), |text| serde_json::from_str(text).expect("JSON"));
+    let mut values: Vec<i64> = serde_json::from_value(values).expect("numbers");
+    values.sort_unstable();
+    values
+}
+
+#[test]
+fn they_reach_whom_they_are_for() {
+    let world = world();
+    run(&world, no_hook());
+    let stream: Vec<i64> = (0..20).collect();
+    let with = |more: &[i64]| [stream.as_slice(), more].concat();
+    // To one metric alone, whether or not the id was seen; what is for everybody is told from what was seen.
+    assert_eq!(first_window(&world, "late"), with(&[1_000, 1_001, 2_000]));
+    assert_eq!(first_window(&world, "other"), with(&[2_000]));
+    let archived = world.sink.rows().into_iter().filter(|(kind, _)| *kind == TableKind::Events);
+    let again: Vec<Value> = archived.map(|(_, row)| row["partition"].clone()).filter(|name| name != "0").collect();
+    assert_eq!(again, [json!("2")], "only what never got that far is archived now");
+}
+
+#[test]
+fn they_never_move_time() {
+    let first = |count| partitions().into_iter().take(count).collect();
+    let alone = World { partitions: first(1), ..world() };
+    alone.run(metrics());
+    let world = World { partitions: first(2), ..world() };
+    run(&world, no_hook());
+    // Ordered events are never late by themselves, and old ones beside them change nothing about that.
+    for metric in ["strict", "other"] {
+        assert_eq!(without_epochs(world.sink.metric(metric)), without_epochs(alone.sink.metric(metric)), "{metric}");
+    }
+}
+
+#[test]
+fn a_crash_or_a_lost_disk_changes_nothing() {
+    let undisturbed = world();
+    run(&undisturbed, no_hook());
+    for point in fail_point::ALL {
+        for nth in 1..4 {
+            let world = world();
+            if !dies(|| run(&world, deadly_hook(point, nth))) {
+                continue;
+            }
+            run(&world, no_hook());
+            assert_eq!(world.sink.rows(), undisturbed.sink.rows(), "{point} {nth}");
+        }
+        let first = world();
+        if dies(|| run(&first, deadly_hook(point, 3))) {
+            let lost = World { state: World::new(Vec::new()).state, restored: true, ..first };
+            run(&lost, no_hook());
+            assert_eq!(lost.sink.rows(), undisturbed.sink.rows(), "{point}, and the disk is lost");
+        }
+    }
+}
