@@ -5,6 +5,7 @@ mod boundary;
 mod figures;
 mod job;
 mod keys;
+mod latest;
 mod machine;
 mod pinned;
 mod profile;
@@ -17,7 +18,7 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, profile, boundary, state, keys or all";
+pub(crate) const HELP: &str = "job, profile, boundary, state, keys, latest or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -27,7 +28,15 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "boundary" => &[Benchmark::Boundary],
         "state" => &[Benchmark::State],
         "keys" => &[Benchmark::Keys],
-        "all" => &[Benchmark::Job, Benchmark::Profile, Benchmark::Boundary, Benchmark::State, Benchmark::Keys],
+        "latest" => &[Benchmark::Latest],
+        "all" => &[
+            Benchmark::Job,
+            Benchmark::Profile,
+            Benchmark::Boundary,
+            Benchmark::State,
+            Benchmark::Keys,
+            Benchmark::Latest,
+        ],
         other => bail!("there is no benchmark `{other}`: {HELP}"),
     };
     setup::for_the_build()?;
@@ -40,6 +49,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Boundary => ("Boundary", boundary::run()?),
             Benchmark::State => ("State", state::run()?),
             Benchmark::Keys => ("Keys", keys::run()?),
+            Benchmark::Latest => ("Latest", latest::run()?),
         };
         let text = format!("{}\n{measured}", machine::describe()?);
         results::replace(title, &text)?;
@@ -60,6 +70,8 @@ enum Benchmark {
     State,
     /// The same number in a whole job.
     Keys,
+    /// The newest row of a key among ten million rows, over HTTP.
+    Latest,
 }
 
 /// Builds what the benchmarks run. The whole workspace is chosen so that dependencies have the features that they have
@@ -73,6 +85,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
             Benchmark::Profile | Benchmark::Keys => &["--bin", "tidemark"],
             Benchmark::Boundary => &["--example", "boundary"],
             Benchmark::State => &["--example", "five_million_keys"],
+            Benchmark::Latest => &["--bin", "tidemark", "--example", "ten_million_rows"],
         });
     }
     process::run(&mut command)
