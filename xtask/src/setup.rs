@@ -51,7 +51,13 @@ const TOOLS_OF_THE_BUILD: [Tool; 5] = [
     },
 ];
 
-const TOOLS_OF_THE_TESTS: [Tool; 3] = [
+const TOOLS_OF_THE_TESTS: [Tool; 4] = [
+    Tool {
+        purpose: "curl, which runs the examples of the REST API",
+        packages: &["curl"],
+        is_required: true,
+        is_there: || find("curl").is_some(),
+    },
     Tool {
         purpose: "Java 17 or later, which runs Apache Kafka",
         packages: &["openjdk-17-jre-headless"],

@@ -35,6 +35,11 @@ pub enum Command {
     /// A source that ends (files, standard input) ends the run. SIGTERM and SIGINT end it behind the running epoch;
     /// a second one ends it at once. Started again, a job goes on where it was.
     Run(RunArguments),
+    /// Serve the rows of a data folder over HTTP, without running its job.
+    ///
+    /// The REST API at the address of `[http]`, with everything that needs no running job: rows, the newest row of each
+    /// key, SQL, dead letters. Beside a running job or long after it.
+    Serve(ServeArguments),
     /// Check a configuration and its modules, and start nothing.
     Validate(ValidateArguments),
     /// Make events like those of Livepeer's gateways, the same for the same seed.
@@ -75,6 +80,16 @@ pub struct RunArguments {
     /// Worker threads.
     #[arg(long, value_name = "N", value_parser = overrides::parse_workers)]
     pub workers: Option<usize>,
+}
+
+/// `tidemark serve`.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// The configuration, a TOML file.
+    pub config: PathBuf,
+    /// Serve this data folder instead of the configured one.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
 }
 
 /// `tidemark validate`.
@@ -177,6 +192,7 @@ impl Cli {
             Command::Run(run) => {
                 Overrides { input: run.input.clone(), data: run.data.clone(), workers: run.workers, ..logging }
             }
+            Command::Serve(serve) => Overrides { data: serve.data.clone(), ..logging },
             _ => logging,
         }
     }

@@ -43,6 +43,12 @@ impl Exporter {
         }
     }
 
+    /// The engine's own counters.
+    #[must_use]
+    pub fn engine(&self) -> &Telemetry {
+        &self.engine
+    }
+
     /// Tells sizes of this state from now on. Only the first one counts.
     pub fn watch_state(&self, state: StateInspector) {
         let _ = self.state.set(state);

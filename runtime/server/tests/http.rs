@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use tidemark_engine::dead_letter::Reason;
 use tidemark_engine::telemetry::Telemetry;
-use tidemark_server::config::http::{HttpSettings, Secret};
-use tidemark_server::http::{self, Server};
+use tidemark_query::rows::EmbeddedStore;
+use tidemark_server::config::http::{HttpSettings, Scope, Secret, Token};
+use tidemark_server::http::{self, Api, Server};
 use tidemark_server::telemetry::Exporter;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -16,9 +18,12 @@ const TOKEN: &str = "0123456789abcdef";
 async fn serve(token: Option<&str>) -> (Server, Arc<Exporter>, Arc<Telemetry>) {
     let telemetry = Arc::new(Telemetry::default());
     let exporter = Arc::new(Exporter::new("test", telemetry.clone(), BTreeMap::new()));
-    let token = token.map(|token| Secret::new(token).expect("a sound token"));
-    let settings = HttpSettings { listen: Some(([127, 0, 0, 1], 0).into()), token };
-    let server = http::start(&settings, exporter.clone()).await.expect("a free port").expect("an address is set");
+    let secret = token.map(|token| Secret::new(token).expect("a sound token"));
+    let tokens = secret.into_iter().map(|secret| Token { scope: Scope::Read, secret }).collect();
+    let settings = HttpSettings { listen: Some(([127, 0, 0, 1], 0).into()), tokens, ..HttpSettings::default() };
+    let store = Arc::new(EmbeddedStore::new(Path::new("no-data"), 1 << 24));
+    let api = Arc::new(Api::new(exporter.clone(), settings.limits.clone(), store));
+    let server = http::start(&settings, api).await.expect("a free port").expect("an address is set");
     (server, exporter, telemetry)
 }
 
@@ -26,7 +31,7 @@ async fn serve(token: Option<&str>) -> (Server, Arc<Exporter>, Arc<Telemetry>) {
 async fn get(address: SocketAddr, path: &str, authorization: Option<&str>) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     let authorization = authorization.map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n{authorization}Connection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer in UTF-8");

@@ -176,8 +176,7 @@ fn a_live_job_serves_its_health_and_ends_on_a_signal() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("job.toml"), live).expect("written");
     let mut running = Running::start(folder.path(), &["run", "job.toml"]);
-    let address =
-        running.until("serving /healthz, /readyz and /metrics")["address"].as_str().expect("an address").to_owned();
+    let address = running.until("serving the API")["address"].as_str().expect("an address").to_owned();
     running.until("running");
     assert!(get(&address, "/healthz").ends_with("ok\n"));
     assert!(get(&address, "/readyz").ends_with("ready\n"));

@@ -6,6 +6,7 @@ pub mod generate;
 pub mod module;
 pub mod new;
 pub mod run;
+pub mod serve;
 pub mod sql;
 pub mod test;
 pub mod validate;
@@ -18,6 +19,7 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
     let overrides = cli.overrides();
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, &overrides),
+        Command::Serve(arguments) => serve::execute(arguments, &overrides),
         Command::Validate(arguments) => validate::execute(arguments, &overrides),
         Command::Generate(arguments) => generate::execute(arguments),
         Command::New(arguments) => new::execute(arguments),

@@ -6,8 +6,10 @@ use crate::catalogue::{self, Deployed};
 use crate::cli::RunArguments;
 use crate::config::log::LogFormat;
 use crate::config::overrides::Overrides;
+use crate::config::source::{FileSettings, SourceKind};
 use crate::config::{Config, Draft};
 use crate::exit::Failure;
+use crate::http::{Api, JobView};
 use crate::progress::{ProgressLine, Totals, grouped};
 use crate::signals::StopRequest;
 use crate::telemetry::Exporter;
@@ -18,7 +20,9 @@ use std::sync::Arc;
 use tidemark_engine::Step;
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::telemetry::Telemetry;
+use tidemark_query::rows::EmbeddedStore;
 use tidemark_wasm_host::{Host, HostSettings};
+use tokio::runtime::Runtime;
 
 /// Instances beside those of the workers: for modules that are loaded, and fresh ones after a trap.
 const SPARE_INSTANCES: u32 = 16;
@@ -70,12 +74,17 @@ fn run(config: &Config, metrics: Vec<Deployed>, hook: Hook, progress: &mut Progr
     let telemetry = Arc::new(Telemetry::default());
     let guests = metrics.iter().map(|metric| (metric.spec.name.clone(), metric.telemetry.clone())).collect();
     let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone(), guests));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = Background::start()?;
     let stop = runtime.block_on(async { StopRequest::listen(telemetry.clone()) })?;
+    let specs: Vec<_> = metrics.iter().map(|metric| metric.spec.clone()).collect();
     let mut job = OpenJob::open(config, metrics, telemetry.clone(), hook)?;
     exporter.watch_state(job.state.clone());
+    let store = Arc::new(EmbeddedStore::new(&config.data.dir, config.http.limits.sql_memory_bytes));
+    let api = Arc::new(Api::new(exporter.clone(), config.http.limits.clone(), store));
+    api.set_metrics(specs);
     let bounded = job.engine.bounded();
-    let _server = match runtime.block_on(http::start(&config.http, exporter.clone())) {
+    api.set_job(job_view(config, &job));
+    let _server = match runtime.block_on(http::start(&config.http, api)) {
         Ok(server) => server,
         // A run that ends by itself needs nobody to watch it; a service does.
         Err(error) if bounded => {
@@ -99,6 +108,55 @@ fn run(config: &Config, metrics: Vec<Deployed>, hook: Hook, progress: &mut Progr
     job.engine.close().map_err(anyhow::Error::from)?;
     tell_end(config, finished, &telemetry, progress);
     Ok(())
+}
+
+/// What of the job is seen through HTTP.
+fn job_view(config: &Config, job: &OpenJob) -> JobView {
+    JobView {
+        name: config.job.name.clone(),
+        bounded: job.engine.bounded(),
+        state: job.state.clone(),
+        live: job.live.clone(),
+        again: job.again.clone(),
+        prefetch: config.source.read.prefetch,
+        tick_records: config.tick.records,
+        dirty_bytes: config.epoch.dirty_bytes,
+        lag: source_lag(config),
+    }
+}
+
+/// How much a partition of the source has that is not committed. Files can tell, as long as they are not compressed.
+fn source_lag(config: &Config) -> Arc<dyn Fn(&str, u64) -> Option<u64> + Send + Sync> {
+    let path = match &config.source.kind {
+        SourceKind::File(FileSettings { path: Some(path), .. }) => path.clone(),
+        _ => return Arc::new(|_, _| None),
+    };
+    Arc::new(move |name, position| {
+        let file = if path.is_dir() { path.join(name) } else { path.clone() };
+        let is_compressed = file.extension().is_some_and(|extension| extension == "gz" || extension == "zst");
+        std::fs::metadata(&file).ok().filter(|_| !is_compressed)?.len().checked_sub(position)
+    })
+}
+
+/// The runtime of what happens beside the job. Nothing there is waited for at the end.
+struct Background(Option<Runtime>);
+
+impl Background {
+    fn start() -> std::io::Result<Self> {
+        Ok(Self(Some(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)))
+    }
+
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.0.as_ref().expect("taken only when it is dropped").block_on(future)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Steps until the source ends (true) or a signal asks to stop (false). A bounded source is stopped behind an epoch

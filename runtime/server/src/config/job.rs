@@ -82,6 +82,12 @@ impl DataSettings {
         self.dir.join("checkpoints")
     }
 
+    /// Records that were submitted again: part of the input.
+    #[must_use]
+    pub fn again(&self) -> PathBuf {
+        self.dir.join("again")
+    }
+
     /// Compiled modules.
     #[must_use]
     pub fn modules(&self) -> PathBuf {

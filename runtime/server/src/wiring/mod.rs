@@ -10,13 +10,15 @@ mod tick_log;
 
 use crate::catalogue::Deployed;
 use crate::config::Config;
+use crate::live::LiveRows;
 use anyhow::{Context as _, bail};
 use checkpoints::Checkpoints;
 use recovery::{Recovered, Recovery};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidemark_connectors::cleanse::read_table_files;
+use tidemark_connectors::source::again::AgainLog;
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_engine::{Engine, EngineParts, EngineSettings, TickLimits};
@@ -27,8 +29,12 @@ use tidemark_state::StateInspector;
 pub struct OpenJob {
     /// What drives it.
     pub engine: Engine,
-    /// A look at its state, for telemetry.
+    /// A look at its state.
     pub state: StateInspector,
+    /// Its rows as they become visible.
+    pub live: LiveRows,
+    /// Where records are submitted again; `None` where the source takes no more.
+    pub again: Option<Arc<Mutex<AgainLog>>>,
     recovery: Recovery,
 }
 
@@ -46,14 +52,20 @@ impl OpenJob {
         let store = Checkpoints::open(config, hook.clone())?;
         let tick_log = tick_log::open(&data.dir.join("ticks"))?;
         let Recovered { state, restored, recovery } = recovery::open(config, &store, &tick_log)?;
-        let sinks = sinks::open(config, &metrics, hook.clone())?;
+        let mut sinks = sinks::open(config, &metrics, hook.clone())?;
+        let live = LiveRows::default();
+        if config.http.listen.is_some() {
+            // The last: what others have not shown yet is not told to anybody.
+            sinks.push(Box::new(live.tap()));
+        }
         let columns = metrics.iter().map(|metric| (metric.spec.name.clone(), metric.spec.output.clone()));
         MetricTables::add(&data.dir, columns).with_context(|| format!("cannot write into {}", data.dir.display()))?;
+        let (source, again) = source::with_again(config, source::open(config)?)?;
         let inspector = state.inspector();
         let engine = Engine::open(EngineParts {
             settings: engine_settings(config, store.snapshot_folder()),
             metrics: metrics.into_iter().map(|metric| metric.spec).collect(),
-            source: source::open(config)?,
+            source,
             sinks,
             state: Box::new(state),
             checkpoints: Some(Box::new(store)),
@@ -65,7 +77,7 @@ impl OpenJob {
             hook,
         })?;
         refuse_new_partitions(&engine)?;
-        Ok(Self { engine, state: inspector, recovery })
+        Ok(Self { engine, state: inspector, live, again: again.map(|log| Arc::new(Mutex::new(log))), recovery })
     }
 
     /// To be called behind each commit: ends a recovery whose last epoch has been run again.
