@@ -1,6 +1,7 @@
 //! What may come in: a component of bounded size that imports nothing. Everything else is refused with a sentence that
 //! says what it is and what to do.
 
+use crate::composition::passes_floats;
 use crate::limits::{HostSettings, LimitExceeded};
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
@@ -29,6 +30,12 @@ pub enum LoadError {
     /// It wants something of the host.
     #[error("a metric imports nothing, but this component imports {}", .0.join(", "))]
     Imports(Vec<String>),
+    /// It is composed of parts that pass floats to each other.
+    #[error(
+        "the component is composed of several, one of which calls another with floats: their NaNs would differ from \
+         machine to machine; pass the bits as integers, or make one component of them"
+    )]
+    FloatsBetweenParts,
     /// It is not a metric.
     #[error("the component is not a metric: {}", .0.join("; "))]
     WrongWorld(Vec<String>),
@@ -55,6 +62,15 @@ pub(crate) fn check_bytes(bytes: &[u8], settings: &HostSettings) -> Result<(), L
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
         [] => Err(LoadError::NotAComponent("nothing: it is empty".into())),
         _ => Err(LoadError::NotAComponent(bytes[..bytes.len().min(8)].escape_ascii().to_string())),
+    }
+}
+
+/// Refuses compositions of which a NaN's bits could be seen before they are canonical. The component has compiled.
+pub(crate) fn check_parts(bytes: &[u8]) -> Result<(), LoadError> {
+    match passes_floats(bytes) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(LoadError::FloatsBetweenParts),
+        Err(error) => Err(LoadError::Invalid(error.to_string())),
     }
 }
 

@@ -11,9 +11,11 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 /// The resolution of time limits.
 pub(crate) const TICK_MS: u64 = 10;
 
-/// Core modules, tables and memories of one component: Python's links some forty modules around one memory.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
-const TABLES_PER_COMPONENT: u32 = 8;
+/// Core modules, tables and memories of one component: Python's links some forty modules around one memory, and
+/// JavaScript's is composed of several components, each with a memory of its own that all but one leave empty.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 128;
+const TABLES_PER_COMPONENT: u32 = 32;
+const MEMORIES_PER_COMPONENT: u32 = 4;
 /// Entries of a table. A Python component needs some 20,000.
 pub(crate) const TABLE_ELEMENTS: usize = 65_536;
 
@@ -49,7 +51,8 @@ fn deterministic(settings: &HostSettings) -> Config {
     config.cranelift_nan_canonicalization(false);
     config.wasm_relaxed_simd(false);
     config.relaxed_simd_deterministic(true);
-    config.wasm_multi_memory(false);
+    // Code that passes values between the parts of a composed component reads one memory and writes another.
+    config.wasm_multi_memory(true);
     config.wasm_memory64(false);
     config.max_wasm_stack(settings.stack_bytes);
     config
@@ -60,10 +63,11 @@ fn pool(settings: &HostSettings) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances);
     pool.total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT));
-    pool.total_memories(instances);
+    pool.total_memories(instances.saturating_mul(MEMORIES_PER_COMPONENT));
     pool.total_tables(instances.saturating_mul(TABLES_PER_COMPONENT));
     pool.max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT);
-    pool.max_memories_per_component(1);
+    pool.max_memories_per_component(MEMORIES_PER_COMPONENT);
+    pool.max_memories_per_module(MEMORIES_PER_COMPONENT);
     pool.max_tables_per_component(TABLES_PER_COMPONENT);
     pool.max_memory_size(settings.memory_bytes);
     pool.table_elements(TABLE_ELEMENTS);

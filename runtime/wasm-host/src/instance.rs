@@ -66,7 +66,7 @@ impl Program {
 
     /// A new instance, not yet configured.
     pub(crate) fn instantiate(&self, limits: &Limits) -> Result<Instance, StartError> {
-        let guard = MemoryGuard { memory_bytes: limits.memory_bytes };
+        let guard = MemoryGuard::new(limits);
         let mut store = Store::new(self.pre.engine(), guard);
         store.limiter(|guard| guard);
         store.set_hostcall_fuel(limits.output_bytes);
@@ -282,26 +282,59 @@ fn start_clock(store: &mut Store<MemoryGuard>, pace: Pace, time_ms: u64, fuel: u
     }
 }
 
-/// Holds an instance to its memory limit.
+/// Holds an instance to its limits of memory and tables, each of which counts for all that it has together.
 pub(crate) struct MemoryGuard {
-    memory_bytes: usize,
+    memory: Budget,
+    tables: Budget,
+}
+
+impl MemoryGuard {
+    const fn new(limits: &Limits) -> Self {
+        Self {
+            memory: Budget::new("memory_bytes", limits.memory_bytes),
+            tables: Budget::new("table_elements", TABLE_ELEMENTS),
+        }
+    }
 }
 
 impl ResourceLimiter for MemoryGuard {
     /// Over the limit is an error, not a refusal: what a module does after a refused `memory.grow` is anyone's guess.
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        limited("memory_bytes", self.memory_bytes, current, desired)
+    fn memory_growing(&mut self, current: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
+        self.memory.grow(current, desired, most)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        limited("table_elements", TABLE_ELEMENTS, current, desired)
+    fn table_growing(&mut self, current: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
+        self.tables.grow(current, desired, most)
     }
 }
 
-fn limited(name: &'static str, limit: usize, current: usize, desired: usize) -> wasmtime::Result<bool> {
-    if desired <= limit {
-        return Ok(true);
+/// What all memories, or all tables, of an instance have together. None of them ever shrinks.
+struct Budget {
+    name: &'static str,
+    limit: usize,
+    used: usize,
+}
+
+impl Budget {
+    const fn new(name: &'static str, limit: usize) -> Self {
+        Self { name, limit, used: 0 }
     }
-    let (limit, current, requested) = (limit as u64, current as u64, desired as u64);
-    Err(LimitExceeded { name, limit, current, requested }.into())
+
+    /// Whether one of them, which may have `most`, grows from `current` to `desired`.
+    ///
+    /// What was granted stays counted. Wasmtime also tells of growth that failed, but not of what it had asked for: to
+    /// give that back would be to trust that one call follows the other.
+    fn grow(&mut self, current: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
+        let Self { name, limit, used } = *self;
+        let requested = used.saturating_add(desired.saturating_sub(current));
+        if requested > limit {
+            let (limit, current, requested) = (limit as u64, used as u64, requested as u64);
+            return Err(LimitExceeded { name, limit, current, requested }.into());
+        }
+        let is_possible = most.is_none_or(|most| desired <= most);
+        if is_possible {
+            self.used = requested;
+        }
+        Ok(is_possible)
+    }
 }

@@ -25,6 +25,7 @@ mod admission;
 mod cache;
 mod canonical_nan;
 mod check;
+mod composition;
 mod engine;
 mod host;
 mod module;

@@ -14,7 +14,7 @@ const FUEL_PER_MS: u64 = 5_000_000;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Linear memory of an instance.
+    /// Linear memory of an instance; of one with several memories all of them together.
     pub memory_bytes: usize,
     /// Wall-clock time of one call. A call that takes longer is split; only what is left of it in the end, a single
     /// group, is judged, and then by `verdict_fuel`, which no clock influences.
@@ -57,6 +57,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The same limits with as much `verdict_fuel` as their `call_time_ms` asks for: who gives a call more time should not
+    /// have to know how many instructions that is.
+    #[must_use]
+    pub fn with_enough_fuel(self) -> Self {
+        Self { verdict_fuel: self.verdict_fuel.max(least_fuel(self.call_time_ms)), ..self }
+    }
+
     /// Fuel for what `start_time_ms` limits: as much a millisecond as a call has.
     pub(crate) fn start_fuel(&self) -> u64 {
         (self.verdict_fuel / self.call_time_ms.max(1)).saturating_mul(self.start_time_ms).clamp(1, u64::MAX / 2)
@@ -104,7 +111,7 @@ pub struct HostSettings {
     /// The most that any module's `memory_bytes` may be.
     pub memory_bytes: usize,
     /// Instances at a time: modules × workers, and a few more while modules are loaded or exchanged. Each reserves
-    /// 4 GiB of address space, not of memory.
+    /// 16 GiB of address space, not of memory.
     pub instances: u32,
     /// Folder for compiled code, made with mode 0700; `None`: compile at every start.
     pub cache: Option<PathBuf>,

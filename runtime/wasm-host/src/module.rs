@@ -1,6 +1,6 @@
 //! A module: admitted, compiled, described, and ready to be instantiated with a configuration.
 
-use crate::admission::{LoadError, check_bytes, check_imports};
+use crate::admission::{LoadError, check_bytes, check_imports, check_parts};
 use crate::canonical_nan;
 use crate::check::parse_descriptor;
 use crate::failure::CallFailure;
@@ -41,6 +41,7 @@ impl Module {
         let component = compile(host, &host.engines.live, digest, bytes);
         let component = component.map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         check_imports(&component)?;
+        check_parts(bytes)?;
         let live = Program::new(&component, Pace::Clock).map_err(LoadError::WrongWorld)?;
         let descriptor = parse_descriptor(&describe(&live, &host.settings)?).map_err(LoadError::Description)?;
         let (host, bytes, verdict) = (Arc::clone(host), bytes.to_vec(), OnceLock::new());
@@ -95,11 +96,9 @@ fn compile(host: &Shared, engine: &Engine, digest: Digest, bytes: &[u8]) -> wasm
         true => Component::from_binary(engine, &canonical_nan::rewrite(bytes)?),
         false => Component::from_binary(engine, bytes),
     };
-    // The compiler is not the sandbox: it panics on components of several memories that call each other, for one. It
-    // holds nothing that a panic could leave half done.
+    // The compiler is not the sandbox: it has assertions of its own. It holds nothing that a panic could leave half done.
     let compile = || {
-        let refused =
-            |_| Err(wasmtime::Error::msg("the compiler cannot handle it; does it have more than one memory?"));
+        let refused = |_| Err(wasmtime::Error::msg("the compiler cannot handle it"));
         catch_unwind(AssertUnwindSafe(translate)).unwrap_or_else(refused)
     };
     match &host.cache {

@@ -104,7 +104,11 @@ impl MetricSettings {
 
 /// The sandbox's limits, with its defaults for what is absent.
 fn read_limits(mut section: Section<'_>) -> Limits {
-    let limits: Limits = section.rest();
+    let is_judged_by_default = !section.has("verdict_fuel");
+    let mut limits: Limits = section.rest();
+    if is_judged_by_default {
+        limits = limits.with_enough_fuel();
+    }
     section.mistakes(limits.mistakes(&HostSettings::default()));
     limits
 }

@@ -31,6 +31,14 @@ fn a_small_configuration_is_enough() {
 }
 
 #[test]
+fn a_call_may_be_given_more_time_without_a_word_of_fuel() {
+    let metric =
+        |limits: &str| format!("{SOUND}[[metric]]\nname = \"a\"\nmodule = \"a.wasm\"\nlimits = {{ {limits} }}\n");
+    assert_eq!(mistakes(&metric("call_time_ms = 2_000")), Vec::<String>::new());
+    assert_eq!(mistakes(&metric("call_time_ms = 2_000, verdict_fuel = 1_000")).len(), 1);
+}
+
+#[test]
 fn every_mistake_has_its_line() {
     let text = r#"
 [job]

@@ -6,7 +6,7 @@ use wasmtime::{Engine, Instance, Module, Store};
 /// Runs `probe` of a module, rewritten, on `argument`.
 fn probe(body: &str, argument: u64) -> u64 {
     let text = format!(
-        r#"(module (memory 1) (global $g (mut f64) (f64.const 0))
+        r#"(module (memory 1) (memory $second 1) (global $g (mut f64) (f64.const 0))
              (func $same (param f64) (result f64) (local.get 0))
              (func (export "probe") (param i64) (result i64) (local f64 i32 v128) {body}))"#
     );
@@ -34,6 +34,9 @@ fn the_bits_of_a_nan_are_canonical_wherever_they_can_be_seen() {
         "(i64.reinterpret_f64 (call $same (f64.div {x} (f64.const 3))))",
         "(f64.store (i32.const 8) {x}) (i64.load (i32.const 8))",
         "(f64.store (i32.const 8) (f64.sub {x} {x})) (i64.load (i32.const 8))",
+        "(f64.store $second (i32.const 8) {x}) (i64.load $second (i32.const 8))",
+        "(f64.store (i32.const 8) {x}) (memory.copy $second 0 (i32.const 0) (i32.const 8) (i32.const 8))
+         (i64.load $second (i32.const 0))",
         "(global.set $g {x}) (i64.reinterpret_f64 (global.get $g))",
         "(local.set 1 {x}) (i64.reinterpret_f64 (local.get 1))",
         "(i64x2.extract_lane 0 (f64x2.splat {x}))",

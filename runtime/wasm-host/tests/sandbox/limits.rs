@@ -70,6 +70,18 @@ fn limits_that_make_no_sense_are_refused_all_at_once() {
 }
 
 #[test]
+fn more_time_for_a_call_is_more_fuel() {
+    let slow = Limits { call_time_ms: 2_000, ..Limits::default() };
+    assert!(
+        evil().factory(r#"{ "attack": "none" }"#, slow.clone()).is_err(),
+        "the default fuel is for the default time"
+    );
+    evil().factory(r#"{ "attack": "none" }"#, slow.with_enough_fuel()).expect("sound");
+    let hasty = Limits { call_time_ms: 1, ..Limits::default() };
+    assert_eq!(hasty.clone().with_enough_fuel(), hasty);
+}
+
+#[test]
 fn more_instances_than_there_is_room_for_are_an_error() {
     let host = Host::new(HostSettings { instances: 2, ..HostSettings::default() }).expect("sound");
     let factory = host.load(&evil_bytes()).expect("sound").factory(r#"{ "attack": "none" }"#, tight());

@@ -8,4 +8,5 @@ mod cache;
 mod contract;
 mod handmade;
 mod limits;
+mod memories;
 mod results;
