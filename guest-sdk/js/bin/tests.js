@@ -3,6 +3,7 @@
 import { readdir } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import esbuild from "esbuild";
+import { BuildError } from "./build.js";
 
 const BUNDLES = "target/tests";
 
@@ -24,9 +25,14 @@ export async function bundleTests(folders, watch) {
     external: ["esbuild", "componentize-qjs"],
     logLevel: "warning",
   });
-  await context.rebuild();
+  // Esbuild tells what is wrong itself. Its process would live on, and this one with it, unless it is let go.
+  const isSound = await context.rebuild().then(
+    () => true,
+    () => false,
+  );
   if (watch) await context.watch();
   else await context.dispose();
+  if (!isSound && !watch) throw new BuildError("the tests cannot be bundled: see above");
   return entryPoints.map(({ out }) => join(BUNDLES, `${out}.mjs`));
 }
 

@@ -1,7 +1,10 @@
 /** What the package ships: the contract as it is, and modules that the runtime of components takes. */
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { State, fold, integer, tumbling } from "../src/index.js";
 import { moduleOf } from "../src/module.js";
@@ -33,4 +36,16 @@ test("a module says the same of itself always, and is configured once", () => {
     (thrown) => thrown === "configured already",
   );
   assert.throws(() => moduleOf({}), /the file's default export must be fold/);
+});
+
+test("tests that cannot be bundled end with a message", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tidemark-metric-"));
+  try {
+    await writeFile(join(folder, "broken.test.ts"), 'import "./nowhere.js";\n');
+    const run = spawnSync(process.execPath, ["bin/tidemark-metric.js", "test", folder], { timeout: 60_000 });
+    assert.equal(run.status, 1);
+    assert.match(run.stderr.toString(), /nowhere\.js[^]*cannot be bundled/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
