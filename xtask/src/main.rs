@@ -6,6 +6,7 @@ mod book;
 mod clickhouse;
 mod demo;
 mod go_frame;
+mod languages;
 mod metrics;
 mod process;
 mod setup;
@@ -20,8 +21,10 @@ cargo xtask CHORE
 
   demo       the main job on a million generated events, with a crash and a recovery
   test       set up, build the metrics and run every test
-  bench      measure job, profile, boundary, state, keys or all of it; results in bench/RESULTS.md
-  metrics    build the metrics under metrics-wasm/ into components: target/metrics/<crate>.wasm
+  bench      measure job, profile, boundary, languages, state, keys or all of it; results in bench/RESULTS.md
+  metrics    build metrics into components, target/metrics/<name>.wasm: those in Rust, and the others where their
+             toolchains are there
+  languages  fetch the toolchains of Go, Python, JavaScript and C, run the tests of their SDKs, build their metrics
   setup      install what a fresh machine lacks, or say how
   go-frame   make the frame of metrics in Go, of the contract: guest-sdk/go/frame/frame.wasm
   book       make the pages of the book, docs/, that are made of other files: the contract, the SDKs
@@ -39,6 +42,7 @@ fn main() -> Result<()> {
         ["bench", name] => bench::run(name),
         ["metrics"] => metrics::run(),
         ["book"] => book::run(),
+        ["languages"] => setup::for_languages().and_then(|()| languages::run()),
         ["go-frame"] => go_frame::run(),
         ["setup"] => setup::for_everything(),
         ["tidy"] => tidy::run(),

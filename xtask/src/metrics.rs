@@ -1,8 +1,9 @@
-//! `cargo xtask metrics`: every crate under `metrics-wasm/` becomes `target/metrics/<crate>.wasm`.
+//! `cargo xtask metrics`: every crate under `metrics-wasm/` becomes `target/metrics/<crate>.wasm`, and so do the metrics in
+//! other languages whose toolchain is there.
 //!
 //! Cargo decides what is out of date; a component is made anew only where its core module changed.
 
-use crate::workspace;
+use crate::{languages, workspace};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
@@ -37,7 +38,7 @@ pub(crate) fn run() -> Result<()> {
         let kilobytes = fs::metadata(&component)?.len() as f64 / 1000.0;
         println!("{state}  {kilobytes:6.1} kB  target/metrics/{}.wasm", guest.name);
     }
-    Ok(())
+    languages::build_what_can_be_built()
 }
 
 /// The members of the workspace under `metrics-wasm/` that are built as a dynamic library, by name.

@@ -8,7 +8,7 @@ use crate::process::{self, find, spell, succeeds};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tidemark_author::rust;
+use tidemark_author::{c, rust};
 
 /// A tool of the build and the Debian packages that bring it.
 struct Tool {
@@ -78,6 +78,27 @@ const TOOLS_OF_THE_TESTS: [Tool; 4] = [
     },
 ];
 
+const TOOLS_OF_THE_LANGUAGES: [Tool; 3] = [
+    Tool {
+        purpose: "clang with what it needs for WebAssembly, for metrics in C",
+        packages: &["clang", "lld", "wasi-libc", "libclang-rt-dev-wasm32", "make"],
+        is_required: true,
+        is_there: || c::Toolchain::find().is_ok() && wasm_builtins_are_there(),
+    },
+    Tool {
+        purpose: "any Go from 1.17 on, which fetches the one that the SDK needs",
+        packages: &["golang-go"],
+        is_required: true,
+        is_there: || find("go").is_some(),
+    },
+    Tool {
+        purpose: "Python with virtual environments, for metrics in Python",
+        packages: &["python3-venv"],
+        is_required: true,
+        is_there: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+    },
+];
+
 /// Installs what is missing of what the build needs, or fails with the command that would.
 pub(crate) fn for_the_build() -> Result<()> {
     install_missing(&TOOLS_OF_THE_BUILD)
@@ -86,12 +107,19 @@ pub(crate) fn for_the_build() -> Result<()> {
 /// The same, and the servers that tests run against: a Kafka broker, ClickHouse's engine.
 pub(crate) fn for_everything() -> Result<()> {
     for_the_build()?;
-    install_missing(&TOOLS_OF_THE_TESTS).and_then(|()| install_servers()).or_else(|error| {
-        // Tests that need a server say that they did not run; in CI they must.
-        ensure!(std::env::var_os("CI").is_none(), error);
-        println!("set-up: not every server for the tests is there: {error:#}");
-        Ok(())
-    })
+    for_languages().and_then(|()| install_missing(&TOOLS_OF_THE_TESTS)).and_then(|()| install_servers()).or_else(
+        |error| {
+            // Tests that need a server say that they did not run; in CI they must.
+            ensure!(std::env::var_os("CI").is_none(), error);
+            println!("set-up: not every server for the tests is there: {error:#}");
+            Ok(())
+        },
+    )
+}
+
+/// What the SDKs of other languages need of the system. The rest is fetched from their own registries.
+pub(crate) fn for_languages() -> Result<()> {
+    install_missing(&TOOLS_OF_THE_LANGUAGES)
 }
 
 fn install_servers() -> Result<()> {
@@ -177,6 +205,14 @@ fn apt_get(rights: Option<&Rights>) -> Command {
 /// Whether OpenSSL's headers are where its crate asks pkg-config for them.
 fn openssl_is_there() -> bool {
     succeeds(Command::new("pkg-config").args(["--exists", "openssl"]))
+}
+
+/// Whether clang finds the functions that WebAssembly has no instructions for.
+fn wasm_builtins_are_there() -> bool {
+    let mut print = Command::new("clang");
+    let told = print.args(["--target=wasm32-wasi", "--print-libgcc-file-name"]).output();
+    let file = told.ok().and_then(|told| String::from_utf8(told.stdout).ok());
+    std::env::var_os("WASI_SDK_PATH").is_some() || file.is_some_and(|file| Path::new(file.trim()).is_file())
 }
 
 /// Whether bindgen will find libclang: where it is told to look, or where distributions put it.

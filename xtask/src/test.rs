@@ -3,7 +3,8 @@
 //! The pure crates run in `dev`, with debug assertions and overflow checks. Everything else runs in `release`: that is
 //! the one profile in which RocksDB, wasmtime and DataFusion are ever built, since each takes minutes.
 
-use crate::{go_frame, metrics, setup, workspace};
+use crate::languages::{Failed, Outcome};
+use crate::{go_frame, languages, metrics, setup, workspace};
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -16,6 +17,10 @@ pub(crate) fn run() -> Result<()> {
     setup::for_everything()?;
     metrics::run()?;
     go_frame::check()?;
+    let mut tally = Tally::default();
+    for outcome in languages::test() {
+        tally.add_language(&outcome);
+    }
 
     let mut pure = workspace::cargo();
     pure.args(["test", "--no-fail-fast"]).args(PURE.map(|name| format!("--package={name}")));
@@ -23,7 +28,6 @@ pub(crate) fn run() -> Result<()> {
     heavy.args(["test", "--no-fail-fast", "--release", "--workspace"]);
     heavy.args(PURE.map(|name| format!("--exclude={name}")));
 
-    let mut tally = Tally::default();
     let mut unfinished = Vec::new();
     for (name, command) in [("the pure crates", &mut pure), ("the other crates", &mut heavy)] {
         println!("\ntests of {name}");
@@ -70,6 +74,21 @@ impl Tally {
             self.add_line(&line);
         }
         Ok(child.wait().context("cannot wait for cargo")?.success())
+    }
+
+    /// Counts a language as one test. Where its toolchain cannot be had its tests are not run; in CI that is a failure.
+    fn add_language(&mut self, outcome: &Outcome) {
+        let Outcome { language, result } = outcome;
+        match result {
+            Ok(()) => self.passed += 1,
+            Err(Failed::Unavailable(error)) if std::env::var_os("CI").is_none() => {
+                self.not_run.push(format!("{language}: its toolchain cannot be had: {error:#}"));
+            }
+            Err(failed) => {
+                self.failed += 1;
+                self.failures.push(format!("{language}: {failed}"));
+            }
+        }
     }
 
     fn add_line(&mut self, line: &str) {
