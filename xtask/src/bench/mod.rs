@@ -5,6 +5,7 @@ mod boundary;
 mod figures;
 mod job;
 mod keys;
+mod languages;
 mod latest;
 mod machine;
 mod pinned;
@@ -18,7 +19,7 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, profile, boundary, state, keys, latest or all";
+pub(crate) const HELP: &str = "job, profile, boundary, languages, state, keys, latest or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -26,6 +27,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "job" => &[Benchmark::Job],
         "profile" => &[Benchmark::Profile],
         "boundary" => &[Benchmark::Boundary],
+        "languages" => &[Benchmark::Languages],
         "state" => &[Benchmark::State],
         "keys" => &[Benchmark::Keys],
         "latest" => &[Benchmark::Latest],
@@ -33,6 +35,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Job,
             Benchmark::Profile,
             Benchmark::Boundary,
+            Benchmark::Languages,
             Benchmark::State,
             Benchmark::Keys,
             Benchmark::Latest,
@@ -47,6 +50,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Job => ("Job", job::run()?),
             Benchmark::Profile => ("Profile", profile::run()?),
             Benchmark::Boundary => ("Boundary", boundary::run()?),
+            Benchmark::Languages => ("Languages", languages::run()?),
             Benchmark::State => ("State", state::run()?),
             Benchmark::Keys => ("Keys", keys::run()?),
             Benchmark::Latest => ("Latest", latest::run()?),
@@ -66,6 +70,8 @@ enum Benchmark {
     Profile,
     /// What a call into the sandbox costs.
     Boundary,
+    /// The same for a metric in each language.
+    Languages,
     /// Five million live keys in state alone.
     State,
     /// The same number in a whole job.
@@ -84,6 +90,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
             Benchmark::Job => &["--bin", "tidemark", "--bin", "baseline"][..],
             Benchmark::Profile | Benchmark::Keys => &["--bin", "tidemark"],
             Benchmark::Boundary => &["--example", "boundary"],
+            Benchmark::Languages => &["--example", "languages"],
             Benchmark::State => &["--example", "five_million_keys"],
             Benchmark::Latest => &["--bin", "tidemark", "--example", "ten_million_rows"],
         });
