@@ -81,6 +81,12 @@ pub struct Telemetry {
     pub epoch: Gauge,
     /// Nanoseconds the last commit took, from prepare to finalised.
     pub commit_ns: Gauge,
+    /// Nanoseconds for which the last change of the metrics held processing up: from one epoch's end to the next tick.
+    pub change_ns: Gauge,
+    /// The longest that a change has held processing up since the start.
+    pub change_max_ns: Gauge,
+    /// Changes that took effect since the start.
+    pub changes: Counter,
     /// Checkpoints taken.
     pub checkpoints: Counter,
     /// The source's merged watermark, in ms.

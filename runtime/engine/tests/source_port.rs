@@ -10,6 +10,7 @@ use support::*;
 use tidemark_engine::fail_point::no_hook;
 use tidemark_engine::ids::{Offset, Partition};
 use tidemark_engine::memory::MemorySource;
+use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{Next, PortError, Positions, Source, SourceStart};
 use tidemark_engine::{Engine, Step};
 
@@ -36,6 +37,10 @@ impl Source for Begins {
 
     fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError> {
         self.source.next(partition, wait)
+    }
+
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.source.change_plan(plan)
     }
 
     fn bounded(&self) -> bool {

@@ -59,8 +59,8 @@ impl Decoder {
     }
 
     /// Decodes a block: every record becomes a row or a dead letter.
-    pub fn decode(&mut self, block: RawBlock) -> EventBatch {
-        let RawBlock { partition, start, end, buffer, records } = block;
+    pub fn decode(&mut self, block: &RawBlock) -> EventBatch {
+        let RawBlock { partition, start, end, ref buffer, ref records } = *block;
         let count = records.len();
         let mut batch = EventBatch {
             partition,
@@ -85,7 +85,7 @@ impl Decoder {
             match row {
                 Ok(()) => {
                     batch.offsets.push(record.offset);
-                    batch.raw.ranges.push(record.range);
+                    batch.raw.ranges.push(record.range.clone());
                 }
                 Err(Refused { reason, detail, event_time }) => batch.dead.push(DeadLetter {
                     reason,
@@ -97,7 +97,7 @@ impl Decoder {
                 }),
             }
         }
-        batch.raw.buffer = buffer;
+        batch.raw.buffer = buffer.clone();
         batch.types = self.types.block_types();
         batch.columns = self.finish_columns(batch.rows());
         batch

@@ -8,7 +8,6 @@ use crate::exit::Failure;
 use crate::http::{self, Api};
 use crate::log;
 use crate::telemetry::Exporter;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_query::rows::EmbeddedStore;
@@ -31,7 +30,7 @@ pub fn execute(arguments: &ServeArguments, overrides: &Overrides) -> Result<(), 
 
 async fn serve(config: &Config) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let exporter = Arc::new(Exporter::new(&config.job.name, Arc::new(Telemetry::default()), BTreeMap::new()));
+    let exporter = Arc::new(Exporter::new(&config.job.name, Arc::new(Telemetry::default())));
     let store = EmbeddedStore::new(&config.data.dir, config.http.limits.sql_memory_bytes);
     let api = Api::new(exporter.clone(), config.http.limits.clone(), Arc::new(store));
     let server = http::start(&config.http, Arc::new(api)).await;

@@ -13,6 +13,7 @@ pub mod http;
 pub mod job;
 pub mod log;
 pub mod metric;
+pub mod modules;
 pub mod overrides;
 pub mod paths;
 pub mod schema;
@@ -27,6 +28,7 @@ use http::HttpSettings;
 use job::{CheckpointSettings, DataSettings, EpochSettings, JobSettings, TickSettings, WatermarkSettings};
 use log::LogSettings;
 use metric::MetricSettings;
+use modules::ModuleSettings;
 use overrides::Overrides;
 use report::{Mistake, Place, Report};
 use section::Reader;
@@ -55,6 +57,8 @@ pub struct Config {
     pub dedup: Option<DedupSettings>,
     /// How far out of order events may be.
     pub watermark: WatermarkSettings,
+    /// Which modules may come in.
+    pub modules: ModuleSettings,
     /// The metrics.
     pub metrics: Vec<MetricSettings>,
     /// Where rows go.
@@ -173,6 +177,7 @@ fn read_sections(reader: &Reader<'_>, environment: &dyn Fn(&str) -> Option<Strin
         cleanse,
         dedup,
         watermark: WatermarkSettings::read(root.section("watermark")),
+        modules: ModuleSettings::read(root.section("modules")),
         metrics: MetricSettings::read_all(root.sections("metric"), config_file),
         sinks: SinkSettings::read(root.section("sink")),
         archive: ArchiveSettings::read(root.section("archive")),

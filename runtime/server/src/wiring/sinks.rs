@@ -1,74 +1,64 @@
-//! The sinks of a job, each with the metrics whose rows go there.
+//! The sinks of a job. Which of them the rows of a metric go to is its table's to say.
 
-use crate::catalogue::Deployed;
 use crate::config::Config;
 use arrow_array::RecordBatch;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidemark_connectors::sink::console::ConsoleSink;
 use tidemark_connectors::sink::on_thread::SinkOnThread;
 use tidemark_connectors::sink::parquet::ParquetSink;
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::ids::Epoch;
-use tidemark_engine::output::{Table, TableKind};
+use tidemark_engine::output::Table;
 use tidemark_engine::ports::{PortError, Positions, Sink};
 
 /// Opens every sink that is turned on.
-pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow::Result<Vec<Box<dyn Sink>>> {
+pub(super) fn open(config: &Config, hook: Hook) -> anyhow::Result<Vec<Box<dyn Sink>>> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(settings) = &config.sinks.parquet {
         let sink = ParquetSink::open(&config.data.output(), settings.clone(), hook)?;
-        sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics));
+        sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?)));
     }
     if let Some(settings) = &config.sinks.console {
-        sinks.push(select(Box::new(ConsoleSink::stdout(settings.clone())), metrics));
+        sinks.push(select(Box::new(ConsoleSink::stdout(settings.clone()))));
     }
     Ok(sinks)
 }
 
-/// `sink` without the metrics that name other sinks only.
-fn select(sink: Box<dyn Sink>, metrics: &[Deployed]) -> Box<dyn Sink> {
-    let elsewhere =
-        |metric: &&Deployed| metric.sinks.as_ref().is_some_and(|names| names.iter().all(|name| name != sink.name()));
-    let left_out: BTreeSet<String> = metrics.iter().filter(elsewhere).map(|metric| metric.spec.name.clone()).collect();
-    if left_out.is_empty() { sink } else { Box::new(Selected { sink, left_out }) }
+/// `sink` without the tables that name other sinks only.
+fn select(sink: Box<dyn Sink>) -> Box<dyn Sink> {
+    Box::new(Selected(sink))
 }
 
 /// A sink that some metrics' rows don't go to.
-struct Selected {
-    sink: Box<dyn Sink>,
-    left_out: BTreeSet<String>,
-}
+struct Selected(Box<dyn Sink>);
 
 impl Sink for Selected {
     fn name(&self) -> &str {
-        self.sink.name()
+        self.0.name()
     }
 
     fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), PortError> {
-        match &table.kind {
-            TableKind::Metric(name) if self.left_out.contains(name) => Ok(()),
-            _ => self.sink.write(table, rows),
-        }
+        let elsewhere = table.sinks.as_ref().is_some_and(|names| names.iter().all(|name| name != self.0.name()));
+        if elsewhere { Ok(()) } else { self.0.write(table, rows) }
     }
 
     fn prepare(&mut self, epoch: Epoch) -> Result<Vec<u8>, PortError> {
-        self.sink.prepare(epoch)
+        self.0.prepare(epoch)
     }
 
     fn finalise(&mut self, epoch: Epoch, handle: &[u8]) -> Result<(), PortError> {
-        self.sink.finalise(epoch, handle)
+        self.0.finalise(epoch, handle)
     }
 
     fn positions(&mut self, positions: &Positions) {
-        self.sink.positions(positions);
+        self.0.positions(positions);
     }
 
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
-        self.sink.recover(committed, handle)
+        self.0.recover(committed, handle)
     }
 
     fn needs_rows(&self) -> bool {
-        self.sink.needs_rows()
+        self.0.needs_rows()
     }
 }

@@ -51,6 +51,11 @@ impl Job {
         Self { folder }
     }
 
+    /// Its configuration.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("tidemark.toml")
+    }
+
     /// An empty data folder.
     pub fn fresh_data(&self, name: &str) -> PathBuf {
         let data = self.folder.path().join(name);
@@ -70,10 +75,12 @@ impl Job {
         command.output().expect("starts")
     }
 
-    /// Every fail point that the binary knows.
+    /// Every fail point that the binary knows, but those of changes, of which this job has none.
     pub fn fail_points(&self) -> Vec<String> {
         let output = Command::new(TIDEMARK).arg("fail-points").output().expect("starts");
-        String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect()
+        let listed = String::from_utf8_lossy(&output.stdout);
+        let names = listed.split_whitespace().filter(|name| !name.starts_with("engine.change."));
+        names.map(str::to_owned).collect()
     }
 
     /// Manifests of the checkpoints in `data`, oldest first.

@@ -1,7 +1,5 @@
-//! The modules of a configuration: loaded, and checked against their deployment.
-//!
-//! What `describe` says are the facts of the code; what the file says are the facts of operation. Here they meet, before
-//! anything starts, and every contradiction becomes a mistake of the configuration, with its line.
+//! A metric's settings meet their module: what `describe` says are the facts of the code, the settings are the facts of
+//! operation, and every contradiction between them is a mistake with its place in the document.
 
 use crate::config::Config;
 use crate::config::document::{Document, join};
@@ -11,78 +9,33 @@ use crate::config::schema;
 use crate::config::suggest::nearest;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tidemark_engine::deployment::{Deployment, Origin};
 use tidemark_engine::descriptor::{Condition, Descriptor, Filter, WindowSpec};
 use tidemark_engine::ids::Digest;
 use tidemark_engine::metric::{METRIC_TYPE, MetricSpec, Overrides};
-use tidemark_wasm_host::{FactoryError, GuestTelemetry, Host, Module};
+use tidemark_wasm_host::{FactoryError, GuestTelemetry, Limits, Module};
 
-/// A metric, ready to run.
-#[derive(Clone)]
-pub struct Deployed {
-    /// What the engine runs.
-    pub spec: MetricSpec,
-    /// The counters of its sandbox.
-    pub telemetry: Arc<GuestTelemetry>,
-    /// Names of its sinks; `None`: all.
-    pub sinks: Option<Vec<String>>,
+/// One metric's settings, meeting their module.
+pub(super) struct Meeting<'a> {
+    /// The job: its lookup tables.
+    pub(super) config: &'a Config,
+    /// Names of every metric of the job, this one included.
+    pub(super) metrics: &'a [String],
+    /// Where the settings stand.
+    pub(super) document: &'a Document,
+    pub(super) metric: &'a MetricSettings,
+    pub(super) origin: Origin,
 }
 
-/// Loads the modules of `config` and checks them. `progress` is told the path of each module before it is compiled,
-/// which may take seconds.
-pub fn deploy(
-    config: &Config,
-    document: &Document,
-    host: &Host,
-    progress: &mut dyn FnMut(&Path),
-) -> Result<Vec<Deployed>, Vec<Mistake>> {
-    let mut loaded: HashMap<&PathBuf, Result<Module, String>> = HashMap::new();
-    let mut mistakes = Vec::new();
-    let mut deployed = Vec::new();
-    for metric in &config.metrics {
-        let module = loaded.entry(&metric.module).or_insert_with(|| {
-            progress(&metric.module);
-            load(host, &metric.module)
-        });
-        let deployment = Deployment { config, document, metric };
-        match module {
-            Ok(module) => match deployment.check(module) {
-                Ok(metric) => deployed.push(metric),
-                Err(found) => mistakes.extend(found),
-            },
-            Err(message) => mistakes.push(deployment.mistake("module", message.clone())),
-        }
-    }
-    if mistakes.is_empty() { Ok(deployed) } else { Err(mistakes) }
-}
-
-fn load(host: &Host, file: &Path) -> Result<Module, String> {
-    let bytes = std::fs::read(file).map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::NotFound => "; `cargo xtask metrics` builds the metrics of this project",
-            _ => "",
-        };
-        format!("cannot read {}: {error}{hint}", file.display())
-    })?;
-    host.load(&bytes).map_err(|error| format!("{}: {error}", file.display()))
-}
-
-/// One `[[metric]]`, meeting its module.
-struct Deployment<'a> {
-    config: &'a Config,
-    document: &'a Document,
-    metric: &'a MetricSettings,
-}
-
-impl Deployment<'_> {
-    fn mistake(&self, field: &str, message: impl Into<String>) -> Mistake {
+impl Meeting<'_> {
+    pub(super) fn mistake(&self, field: &str, message: impl Into<String>) -> Mistake {
         let path = if field.is_empty() { self.metric.path.clone() } else { join(&self.metric.path, field) };
         self.document.mistake(&path, message)
     }
 
-    fn check(&self, module: &Module) -> Result<Deployed, Vec<Mistake>> {
+    /// The deployment that comes of it, and the metric, tried out.
+    pub(super) fn check(&self, module: &Module) -> Result<(MetricSpec, Arc<GuestTelemetry>), Vec<Mistake>> {
         let descriptor = module.descriptor();
         let mut mistakes = self.check_config(descriptor);
         mistakes.extend(self.check_window(descriptor));
@@ -91,21 +44,32 @@ impl Deployment<'_> {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let config = canonical(&self.metric.config);
-        let factory = module.factory(&config, self.metric.limits.clone()).map_err(|error| {
-            let field = match &error {
-                FactoryError::Limits(_) => "limits",
-                FactoryError::Config(_) | FactoryError::Configure(_) => "config",
-                FactoryError::Start(_) => "module",
-            };
-            vec![self.mistake(field, format!("the module {error}"))]
-        })?;
-        let telemetry = factory.telemetry().clone();
-        let config_digest = Digest(Sha256::digest(&config).into());
-        let overrides = self.overrides(descriptor);
-        match MetricSpec::new(descriptor, module.digest(), config_digest, overrides, factory) {
-            Ok(spec) => Ok(Deployed { spec, telemetry, sinks: self.metric.sinks.clone() }),
-            Err(messages) => Err(messages.into_iter().map(|message| self.mistake("", message)).collect()),
+        let made = metric_of(module, &self.deployment(module)).map_err(|error| match error {
+            MetricError::Factory(error) => {
+                let field = match &error {
+                    FactoryError::Limits(_) => "limits",
+                    FactoryError::Config(_) | FactoryError::Configure(_) => "config",
+                    FactoryError::Start(_) => "module",
+                };
+                vec![self.mistake(field, format!("the module {error}"))]
+            }
+            MetricError::Contradictions(messages) => {
+                messages.into_iter().map(|message| self.mistake("", message)).collect()
+            }
+        });
+        let (spec, telemetry) = made?;
+        Ok((MetricSpec { may_reset_state: self.metric.reset_state, ..spec }, telemetry))
+    }
+
+    fn deployment(&self, module: &Module) -> Deployment {
+        Deployment {
+            overrides: self.overrides(module.descriptor()),
+            config: self.metric.config.clone(),
+            limits: serde_json::to_value(&self.metric.limits).unwrap_or_default(),
+            cpu_budget: self.metric.cpu_budget,
+            sinks: self.metric.sinks.clone(),
+            origin: self.origin,
+            ..Deployment::new(&self.metric.name, module.digest())
         }
     }
 
@@ -115,7 +79,6 @@ impl Deployment<'_> {
             (_, window) => window.clone(),
         };
         Overrides {
-            name: Some(self.metric.name.clone()),
             filter: self.metric.filter.clone(),
             key: self.metric.key.clone(),
             window,
@@ -193,7 +156,7 @@ impl Deployment<'_> {
                     .push(self.mistake(field, format!("reads {path}, but no lookup table is named {table}: {hint}")));
             }
         }
-        let metrics: Vec<&str> = self.config.metrics.iter().map(|metric| metric.name.as_str()).collect();
+        let metrics: Vec<&str> = self.metrics.iter().map(String::as_str).collect();
         for source in read_metrics(filter) {
             if !metrics.contains(&source) {
                 let hint = nearest(source, metrics.iter().copied());
@@ -216,8 +179,42 @@ fn read_metrics(filter: &Filter) -> impl Iterator<Item = &str> {
     types.iter().filter_map(|name| name.strip_prefix(METRIC_TYPE))
 }
 
+/// Why a deployment and its module make no metric.
+pub(super) enum MetricError {
+    Factory(FactoryError),
+    Contradictions(Vec<String>),
+}
+
+impl MetricError {
+    /// In words.
+    pub(super) fn messages(self, name: &str) -> Vec<String> {
+        match self {
+            Self::Factory(error) => vec![format!("metric {name}: the module {error}")],
+            Self::Contradictions(messages) => messages,
+        }
+    }
+}
+
+/// The metric that `deployment` makes of `module`.
+pub(super) fn metric_of(
+    module: &Module,
+    deployment: &Deployment,
+) -> Result<(MetricSpec, Arc<GuestTelemetry>), MetricError> {
+    let limits = match &deployment.limits {
+        Value::Null => Limits::default(),
+        limits => serde_json::from_value(limits.clone())
+            .map_err(|error| MetricError::Contradictions(vec![format!("limits: {error}")]))?,
+    };
+    let config = canonical(&deployment.config);
+    let factory = module.factory(&config, limits).map_err(MetricError::Factory)?;
+    let telemetry = factory.telemetry().clone();
+    let config_digest = Digest(Sha256::digest(&config).into());
+    let spec = MetricSpec::new(module.descriptor(), deployment.clone(), config_digest, factory);
+    Ok((spec.map_err(MetricError::Contradictions)?, telemetry))
+}
+
 /// A configuration as the one JSON text that modules get and that is digested: fields by name, nothing as `{}`.
-fn canonical(config: &Value) -> String {
+pub(super) fn canonical(config: &Value) -> String {
     fn sorted(value: &Value) -> Value {
         match value {
             Value::Object(fields) => {
