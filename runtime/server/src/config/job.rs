@@ -3,8 +3,10 @@
 
 use super::paths::check_name;
 use super::section::Section;
+use super::sink::read_store;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use tidemark_connectors::object_storage::ObjectStoreSettings;
 use tidemark_dataflow::KeyGroups;
 use tidemark_state::StateSettings;
 
@@ -94,6 +96,18 @@ impl DataSettings {
         self.dir.join("modules")
     }
 
+    /// Blocks on their way to ClickHouse.
+    #[must_use]
+    pub fn outbox(&self) -> PathBuf {
+        self.dir.join("outbox").join("clickhouse")
+    }
+
+    /// Files in the making whose place is an object store.
+    #[must_use]
+    pub fn staging(&self) -> PathBuf {
+        self.dir.join("staging")
+    }
+
     /// Tables.
     #[must_use]
     pub fn output(&self) -> PathBuf {
@@ -180,13 +194,16 @@ pub struct CheckpointSettings {
     pub every: u64,
     /// Checkpoints that are kept.
     pub keep: usize,
+    /// Where they and the tick log lie, if not below the data folder.
+    pub store: Option<ObjectStoreSettings>,
 }
 
 impl CheckpointSettings {
-    pub(super) fn read(mut section: Section<'_>) -> Self {
+    pub(super) fn read(mut section: Section<'_>, config_file: &Path) -> Self {
         let every = section.count_or("every", 1..=1 << 20, 60) as u64;
         let keep = section.count_or("keep", 1..=1_000, 3);
+        let store = read_store(&mut section, config_file);
         section.finish();
-        Self { every, keep }
+        Self { every, keep, store }
     }
 }

@@ -5,6 +5,7 @@ use crate::config::Config;
 use arrow_array::RecordBatch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tidemark_connectors::sink::clickhouse::{ClickHouseSettings, ClickHouseSink};
 use tidemark_connectors::sink::console::ConsoleSink;
 use tidemark_connectors::sink::on_thread::SinkOnThread;
 use tidemark_connectors::sink::parquet::ParquetSink;
@@ -16,8 +17,17 @@ use tidemark_engine::ports::{PortError, Positions, Sink};
 /// Opens every sink that is turned on.
 pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow::Result<Vec<Box<dyn Sink>>> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    // First, since one waits for the other: who asks the hot store wants to know soon.
+    if let Some(settings) = &config.sinks.clickhouse {
+        let sink = open_clickhouse(config, settings.clone(), metrics, hook.clone())?;
+        sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics));
+    }
     if let Some(settings) = &config.sinks.parquet {
-        let sink = ParquetSink::open(&config.data.output(), settings.clone(), hook)?;
+        let settings = settings.clone();
+        let sink = match &config.sinks.store {
+            None => ParquetSink::open(&config.data.output(), settings, hook)?,
+            Some(store) => ParquetSink::open_store(store, &config.data.staging(), settings, hook)?,
+        };
         sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics));
     }
     if let Some(settings) = &config.sinks.console {
@@ -26,11 +36,29 @@ pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow:
     Ok(sinks)
 }
 
+/// The hot store, with a table for whatever may have rows there.
+fn open_clickhouse(
+    config: &Config,
+    mut settings: ClickHouseSettings,
+    metrics: &[Deployed],
+    hook: Hook,
+) -> Result<ClickHouseSink, PortError> {
+    let here: Vec<&Deployed> = metrics.iter().filter(|metric| metric.goes_to("clickhouse")).collect();
+    let refires = here.iter().filter(|metric| metric.spec.allowed_lateness_ms > 0);
+    settings.refiring = refires.map(|metric| metric.spec.name.clone()).collect();
+    let mut tables: Vec<Arc<Table>> =
+        here.iter().map(|metric| Table::metric(&metric.spec.name, &metric.spec.output)).collect();
+    tables.push(Table::dead_letters());
+    if config.archive.enabled {
+        tables.push(Table::events());
+    }
+    ClickHouseSink::open(settings, &config.job.name, &config.data.outbox(), &tables, hook)
+}
+
 /// `sink` without the metrics that name other sinks only.
 fn select(sink: Box<dyn Sink>, metrics: &[Deployed]) -> Box<dyn Sink> {
-    let elsewhere =
-        |metric: &&Deployed| metric.sinks.as_ref().is_some_and(|names| names.iter().all(|name| name != sink.name()));
-    let left_out: BTreeSet<String> = metrics.iter().filter(elsewhere).map(|metric| metric.spec.name.clone()).collect();
+    let elsewhere = metrics.iter().filter(|metric| !metric.goes_to(sink.name()));
+    let left_out: BTreeSet<String> = elsewhere.map(|metric| metric.spec.name.clone()).collect();
     if left_out.is_empty() { sink } else { Box::new(Selected { sink, left_out }) }
 }
 
