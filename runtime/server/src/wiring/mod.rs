@@ -12,7 +12,7 @@ use crate::catalogue::Deployed;
 use crate::config::Config;
 use crate::live::LiveRows;
 use anyhow::{Context as _, bail};
-use checkpoints::Checkpoints;
+use checkpoints::JobCheckpoints;
 use recovery::{Recovered, Recovery};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -49,8 +49,8 @@ impl OpenJob {
         let data = &config.data;
         create_folder(&data.dir)?;
         let tables = read_table_files(&config.cleanse.table)?;
-        let store = Checkpoints::open(config, hook.clone())?;
-        let tick_log = tick_log::open(&data.dir.join("ticks"))?;
+        let store = JobCheckpoints::open(config, hook.clone())?;
+        let tick_log = tick_log::open(config)?;
         let Recovered { state, restored, recovery } = recovery::open(config, &store, &tick_log)?;
         let mut sinks = sinks::open(config, &metrics, hook.clone())?;
         let live = LiveRows::default();
@@ -68,8 +68,8 @@ impl OpenJob {
             source,
             sinks,
             state: Box::new(state),
-            checkpoints: Some(Box::new(store)),
-            tick_log: Some(Box::new(tick_log)),
+            checkpoints: Some(store.into_port()?),
+            tick_log: Some(tick_log.into_port()),
             tables: config.cleanse.table.iter().map(|table| table.spec()).collect(),
             table_files: tables,
             restored,
