@@ -21,7 +21,7 @@ cargo xtask CHORE
 
   demo       the main job on a million generated events, with a crash and a recovery
   test       set up, build the metrics and run every test
-  bench      measure job, profile, boundary, languages, state, keys, latest or all; results in bench/RESULTS.md
+  bench      measure job, profile, boundary, languages, state, keys, latest, clickhouse or all; results in bench/RESULTS.md
   metrics    build metrics into components, target/metrics/<name>.wasm: those in Rust, and the others where their
              toolchains are there
   languages  fetch the toolchains of Go, Python, JavaScript and C, run the tests of their SDKs, build their metrics

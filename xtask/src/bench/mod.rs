@@ -2,6 +2,7 @@
 //! are written to, `bench/RESULTS.md`.
 
 mod boundary;
+mod clickhouse;
 mod figures;
 mod job;
 mod keys;
@@ -19,7 +20,7 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, profile, boundary, languages, state, keys, latest or all";
+pub(crate) const HELP: &str = "job, profile, boundary, languages, state, keys, latest, clickhouse or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -31,6 +32,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "state" => &[Benchmark::State],
         "keys" => &[Benchmark::Keys],
         "latest" => &[Benchmark::Latest],
+        "clickhouse" => &[Benchmark::ClickHouse],
         "all" => &[
             Benchmark::Job,
             Benchmark::Profile,
@@ -39,6 +41,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::State,
             Benchmark::Keys,
             Benchmark::Latest,
+            Benchmark::ClickHouse,
         ],
         other => bail!("there is no benchmark `{other}`: {HELP}"),
     };
@@ -54,6 +57,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::State => ("State", state::run()?),
             Benchmark::Keys => ("Keys", keys::run()?),
             Benchmark::Latest => ("Latest", latest::run()?),
+            Benchmark::ClickHouse => ("ClickHouse", clickhouse::run()?),
         };
         let text = format!("{}\n{measured}", machine::describe()?);
         results::replace(title, &text)?;
@@ -78,6 +82,8 @@ enum Benchmark {
     Keys,
     /// The newest row of a key among ten million rows, over HTTP.
     Latest,
+    /// Rows into ClickHouse, against the engine alone.
+    ClickHouse,
 }
 
 /// Builds what the benchmarks run. The whole workspace is chosen so that dependencies have the features that they have
@@ -93,6 +99,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
             Benchmark::Languages => &["--example", "languages"],
             Benchmark::State => &["--example", "five_million_keys"],
             Benchmark::Latest => &["--bin", "tidemark", "--example", "ten_million_rows"],
+            Benchmark::ClickHouse => &["--example", "clickhouse_throughput"],
         });
     }
     process::run(&mut command)
