@@ -4,6 +4,7 @@
 mod bench;
 mod book;
 mod clickhouse;
+mod dashboards;
 mod demo;
 mod go_frame;
 mod languages;
@@ -26,6 +27,7 @@ cargo xtask CHORE
              toolchains are there
   languages  fetch the toolchains of Go, Python, JavaScript and C, run the tests of their SDKs, build their metrics
   setup      install what a fresh machine lacks, or say how
+  dashboards write the dashboards of Grafana: deploy/grafana/dashboards/*.json
   go-frame   make the frame of metrics in Go, of the contract: guest-sdk/go/frame/frame.wasm
   book       make the pages of the book, docs/, that are made of other files: the contract, the SDKs
   tidy       check the rules that rustfmt and clippy do not know
@@ -43,6 +45,7 @@ fn main() -> Result<()> {
         ["metrics"] => metrics::run(),
         ["book"] => book::run(),
         ["languages"] => setup::for_languages().and_then(|()| languages::run()),
+        ["dashboards"] => dashboards::run(),
         ["go-frame"] => go_frame::run(),
         ["setup"] => setup::for_everything(),
         ["tidy"] => tidy::run(),
