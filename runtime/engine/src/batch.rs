@@ -7,6 +7,7 @@ use arrow_array::ArrayRef;
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
+use tidemark_dataflow::EventTime;
 
 /// The records of one block as they came, for the archive and for dead letters: ranges of one shared buffer.
 #[derive(Clone, Debug, Default)]
@@ -56,8 +57,8 @@ pub struct EventBatch {
     pub types: Vec<Arc<str>>,
     /// The records as they came.
     pub raw: RawRecords,
-    /// Lookup-table contents that arrived as events of this block.
-    pub snapshots: Vec<TableSnapshot>,
+    /// Lookup-table contents that arrived as events of this block, each with its row.
+    pub snapshots: Vec<(u32, TableSnapshot)>,
     /// What failed to parse or to validate.
     pub dead: Vec<DeadLetter>,
 }
@@ -80,5 +81,12 @@ impl EventBatch {
     #[must_use]
     pub fn is_dropped(&self, row: usize) -> bool {
         self.type_ids[row] == DROPPED
+    }
+
+    /// The newest event time of the rows that were not dropped.
+    #[must_use]
+    pub fn newest_event_time(&self) -> Option<EventTime> {
+        let rows = self.event_times.iter().zip(&self.type_ids);
+        rows.filter(|(_, id)| **id != DROPPED).map(|(time, _)| EventTime(*time)).max()
     }
 }

@@ -95,9 +95,13 @@ impl Enrichment {
         Ok(enrichment)
     }
 
-    /// Keeps the snapshots of a tick, before any event of the tick is looked up.
+    /// Keeps the snapshots of a tick, before any event of the tick is looked up, but for those of dropped events.
     pub(crate) fn learn(&mut self, batches: &[EventBatch]) {
-        for snapshot in batches.iter().flat_map(|batch| &batch.snapshots) {
+        let snapshots = batches.iter().flat_map(|batch| {
+            let kept = |(row, _): &&(u32, TableSnapshot)| !batch.is_dropped(*row as usize);
+            batch.snapshots.iter().filter(kept).map(|(_, snapshot)| snapshot)
+        });
+        for snapshot in snapshots {
             let table = &mut self.tables[snapshot.table];
             table.add(snapshot);
             let value = serde_json::to_vec(&*snapshot.rows).unwrap_or_default();

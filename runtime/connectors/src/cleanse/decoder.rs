@@ -159,7 +159,8 @@ impl Decoder {
             return Err(refuse(Reason::UnknownType, detail));
         }
         for &table in &known.tables {
-            batch.snapshots.extend(snapshot(compiled, table, time, text));
+            let row = batch.event_times.len() as u32;
+            batch.snapshots.extend(snapshot(compiled, table, time, text).map(|snapshot| (row, snapshot)));
         }
         batch.event_times.push(time);
         batch.ids.push(self.event.id());

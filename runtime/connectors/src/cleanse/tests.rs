@@ -326,7 +326,7 @@ fn an_event_that_carries_a_table_becomes_a_snapshot_without_its_ambiguous_keys()
     for data in [data, text] {
         let line = format!(r#"{{"type":"network_capabilities","timestamp":"1767908945298","data":{data}}}"#);
         let batch = decode_with(&orchestrators(), &[], &[line.as_bytes()]);
-        let [snapshot] = batch.snapshots.as_slice() else { panic!("one snapshot, not {:?}", batch.snapshots) };
+        let [(_, snapshot)] = batch.snapshots.as_slice() else { panic!("one snapshot, not {:?}", batch.snapshots) };
         assert_eq!((snapshot.table, snapshot.event_time, snapshot.ambiguous), (0, 1_767_908_945_298, 1));
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(

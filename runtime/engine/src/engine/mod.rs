@@ -309,7 +309,6 @@ impl Engine {
         let mut dead: Vec<DeadLetter> = Vec::new();
         let partitions = self.ingest.names().count();
         self.watermarks.ensure(partitions);
-        self.enrichment.learn(&batches);
         let again: Vec<Option<Again>> = self.ingest.again().map(Option::<&Again>::cloned).collect();
         for index in (0..partitions).filter(|index| again[*index].is_some()) {
             // The time of what is submitted again has passed: it neither moves the watermark nor holds it back.
@@ -321,19 +320,18 @@ impl Engine {
             self.telemetry.records.add(batch.records as u64);
             self.telemetry.bytes.add(batch.raw.buffer.len() as u64);
             dead.append(&mut batch.dead);
-            if let Some(newest) = batch.event_times.iter().max().filter(|_| again.is_none()) {
-                self.watermarks.observe(batch.partition.0 as usize, EventTime(*newest));
+            // Before anything looks at it: what was dropped leaves no trace, so that the archive holds all that counts.
+            match (again.and_then(|again| again.metric.as_deref()), &mut self.dedup) {
+                (Some(metric), _) => self.job.restrict(batch, metric),
+                (None, Some(dedup)) => drop_duplicates(dedup, batch, &self.telemetry),
+                (None, None) => {}
             }
-            match again.and_then(|again| again.metric.as_deref()) {
-                Some(metric) => self.job.restrict(batch, metric),
-                None => {
-                    if let Some(dedup) = &mut self.dedup {
-                        drop_duplicates(dedup, batch, &self.telemetry);
-                    }
-                }
+            if let Some(newest) = batch.newest_event_time().filter(|_| again.is_none()) {
+                self.watermarks.observe(batch.partition.0 as usize, newest);
             }
-            self.enrichment.fill(&self.plan, batch, &self.telemetry);
         }
+        self.enrichment.learn(&batches);
+        batches.iter_mut().for_each(|batch| self.enrichment.fill(&self.plan, batch, &self.telemetry));
         for index in &record.idle {
             self.watermarks.set_activity(*index as usize, Activity::Idle);
         }

@@ -71,7 +71,7 @@ impl Source for ScriptSource {
             Some(Line::Snapshot(place, snapshot)) if *place == partition.0 => {
                 let event = MemoryEvent { time: snapshot.event_time, event: serde_json::json!({ "type": "snapshot" }) };
                 let mut batch = self.block(partition, event)?;
-                batch.snapshots.push(snapshot.clone());
+                batch.snapshots.push((0, snapshot.clone()));
                 Next::Block(batch)
             }
             Some(Line::End(place)) if *place == partition.0 => Next::End,
