@@ -21,7 +21,7 @@ impl Background {
     /// Starts `program` with its environment and folder. What it prints goes to the end of `log`.
     ///
     /// # Panics
-    /// If there is no shell.
+    /// If there is no shell, or it ends at once.
     pub fn start(program: &Command, log: &Path) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", SCRIPT, "sh"]).arg(log).arg(program.get_program()).args(program.get_args());
@@ -35,7 +35,14 @@ impl Background {
             shell.current_dir(folder);
         }
         let shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Self { shell: shell.expect("a shell can be started"), log: log.to_owned() }
+        let mut shell = shell.expect("a shell can be started");
+        let pid = log.with_added_extension("pid");
+        // Until then nobody could tell whether it runs.
+        while fs::read_to_string(&pid).unwrap_or_default().trim().is_empty() {
+            assert!(matches!(shell.try_wait(), Ok(None)), "the shell ends before it has started the program");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Self { shell, log: log.to_owned() }
     }
 
     /// Whether it runs.

@@ -86,7 +86,7 @@ impl TrialSource {
     /// A row that nobody wants, so late that the watermark behind it is `time`.
     fn watermark(&self, time: i64, start: Offset, end: Offset) -> EventBatch {
         let columns = self.start.plan.slots().iter();
-        let mut batch = EventBatch {
+        EventBatch {
             start,
             end,
             records: 1,
@@ -98,9 +98,7 @@ impl TrialSource {
             type_ids: vec![0],
             raw: RawRecords { buffer: self.events.bytes.clone(), ranges: std::iter::once(0..0).collect() },
             ..EventBatch::default()
-        };
-        batch.drop_row(0);
-        batch
+        }
     }
 }
 
