@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::sink::{Job, ids_in};
+use support::sink::{Job, ids_in, recover};
 use support::source::{connect, counts, lines, live, start, take};
 use support::{LONG, Outside};
 use test_kafka::{Settings, own};
@@ -120,7 +120,7 @@ fn an_epoch_is_published_once_though_the_broker_dies_in_the_transaction() {
                 std::thread::spawn(move || coming_back.start_again().expect("it starts"));
             }))
             .expect("opened");
-        sink.recover(job.committed, None).expect("recovered");
+        recover(&mut sink, job.committed, None).expect("recovered");
         for _ in 0..3 {
             job.commit(&mut sink);
             let deadline = Instant::now() + 3 * LONG;
@@ -154,7 +154,7 @@ fn a_transaction_that_lasts_too_long_is_published_again() {
             }
         }))
         .expect("opened");
-    sink.recover(job.committed, None).expect("recovered");
+    recover(&mut sink, job.committed, None).expect("recovered");
     for _ in 0..2 {
         job.commit(&mut sink);
         job.finalise(&mut sink).expect("finalised");

@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 use support::Outside;
-use support::sink::{Job, dead_letter_rows, event_rows, ids_in, metric_rows, metric_table, open};
+use support::sink::{Job, dead_letter_rows, event_rows, ids_in, metric_rows, metric_table, open, recover};
 use tidemark_connectors::fail_point::disabled;
 use tidemark_connectors::sink::kafka::{
     CreateTopics, DeadLettersSettings, Delivery, EventsSettings, FAIL_POINTS, KafkaSinkSettings, MetricsSettings,
@@ -127,7 +127,7 @@ fn who_comes_later_takes_the_place_and_the_earlier_one_stops() {
     }
     let names = job.names.clone();
     let mut heir = open(&job.settings, &names, &elsewhere.path().join("outbox"), disabled()).expect("opened");
-    heir.recover(job.committed, job.handle.as_deref()).expect("recovered");
+    recover(&mut heir, job.committed, job.handle.as_deref()).expect("recovered");
     let message = stop(job.finalise(&mut zombie));
     assert!(message.contains("two processes run this job"), "{message}");
     assert_eq!(ids_in(&outside, &topic), job.ids());
@@ -259,10 +259,13 @@ fn what_kafka_will_not_take_is_refused_before_the_commit_point() {
         ..job.settings.clone()
     };
     let mut sink = open(&settings, &job.names, &job.outbox(), disabled()).expect("opened");
-    sink.recover(Epoch(0), None).expect("recovered");
+    recover(&mut sink, Epoch(0), None).expect("recovered");
     sink.write(&table, &event_rows(&table, &["x".repeat(3_000)])).expect("written");
     let message = stop(sink.prepare(Epoch(1)));
-    assert!(message.contains("3000 bytes") && message.contains("max.message.bytes"), "{message}");
+    assert!(
+        message.contains(&format!("too large for topic {small}")) && message.contains("max.message.bytes"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What tests of the sink share: rows that depend on the epoch alone, and the engine's part: commits, deaths, restarts.
 
-use super::{Outside, fresh};
+use super::{LONG, Outside, fresh};
 use arrow_array::{
     ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array,
 };
@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 use tidemark_connectors::cleanse::CleanseSettings;
 use tidemark_connectors::fail_point::{self, FailPoint};
 use tidemark_connectors::sink::kafka::{KafkaSink, KafkaSinkNames, KafkaSinkSettings, MetricsSettings};
@@ -15,6 +16,17 @@ use tidemark_engine::descriptor::{ColumnType, OutputColumn};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::Table;
 use tidemark_engine::ports::{PortError, Sink};
+
+/// Recovers as the engine does: what may go away by itself, as while brokers agree on who coordinates, is tried again.
+pub fn recover(sink: &mut KafkaSink, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
+    let deadline = Instant::now() + LONG;
+    loop {
+        match sink.recover(committed, handle) {
+            Err(PortError::Retry(_)) if Instant::now() < deadline => {}
+            recovered => return recovered,
+        }
+    }
+}
 
 const TIME_MS: i64 = 1_767_908_945_298;
 
@@ -54,7 +66,7 @@ impl Job {
     /// A sink that has recovered.
     pub fn recovered(&self) -> Result<KafkaSink, PortError> {
         let mut sink = self.open(fail_point::disabled())?;
-        sink.recover(self.committed, self.handle.as_deref())?;
+        recover(&mut sink, self.committed, self.handle.as_deref())?;
         Ok(sink)
     }
 
@@ -86,7 +98,7 @@ impl Job {
             });
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let mut sink = self.open(dies).expect("opened");
-                sink.recover(self.committed, self.handle.as_deref()).expect("recovered");
+                recover(&mut sink, self.committed, self.handle.as_deref()).expect("recovered");
                 while self.committed < Epoch(last) {
                     self.commit(&mut sink);
                     self.finalise(&mut sink).expect("finalised");
