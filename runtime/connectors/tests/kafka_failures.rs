@@ -13,7 +13,7 @@ use support::{LONG, Outside};
 use test_kafka::{Settings, own};
 use tidemark_connectors::source::kafka::KafkaSourceSettings;
 use tidemark_engine::ids::Partition;
-use tidemark_engine::ports::{Next, PortError, Sink, Source};
+use tidemark_engine::ports::{Next, PortError, Source};
 
 #[test]
 fn a_source_goes_on_when_its_broker_comes_back() {
