@@ -3,6 +3,7 @@
 
 mod bench;
 mod book;
+mod chaos;
 mod clickhouse;
 mod demo;
 mod go_frame;
@@ -20,7 +21,8 @@ cargo xtask CHORE
 
   demo       the main job on a million generated events, with a crash and a recovery
   test       set up, build the metrics and run every test
-  bench      measure job, profile, boundary, state, keys or all of it; results in bench/RESULTS.md
+  bench      measure job, profile, boundary, state, keys, kafka or all of it; results in bench/RESULTS.md
+  chaos      kill the real process between topics of a real broker, 200 times or as often as told, and check its rows
   metrics    build the metrics under metrics-wasm/ into components: target/metrics/<crate>.wasm
   setup      install what a fresh machine lacks, or say how
   go-frame   make the frame of metrics in Go, of the contract: guest-sdk/go/frame/frame.wasm
@@ -40,6 +42,7 @@ fn main() -> Result<()> {
         ["metrics"] => metrics::run(),
         ["book"] => book::run(),
         ["go-frame"] => go_frame::run(),
+        ["chaos", numbers @ ..] if numbers.len() <= 2 => chaos::run(numbers),
         ["setup"] => setup::for_everything(),
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] => {

@@ -33,6 +33,7 @@ mod engine;
 pub mod memory;
 
 pub use dedup::DedupSettings;
+pub use engine::retry::{Patience, retry};
 pub use engine::{Engine, EngineParts, EngineSettings, Step};
 pub use error::EngineError;
 pub use ingest::TickLimits;

@@ -3,6 +3,9 @@
 //! Names, types and help texts stand here and nowhere else; the crates that count know nothing of Prometheus.
 
 mod exposition;
+mod kafka;
+
+pub use kafka::KafkaWatch;
 
 use exposition::{Exposition, Kind::Counter, Kind::Gauge};
 use std::collections::BTreeMap;
@@ -27,6 +30,7 @@ pub struct Exporter {
     engine: Arc<Telemetry>,
     guests: BTreeMap<String, Arc<GuestTelemetry>>,
     state: OnceLock<StateInspector>,
+    kafka: OnceLock<KafkaWatch>,
 }
 
 impl Exporter {
@@ -40,12 +44,18 @@ impl Exporter {
             engine,
             guests,
             state: OnceLock::new(),
+            kafka: OnceLock::new(),
         }
     }
 
     /// Tells sizes of this state from now on. Only the first one counts.
     pub fn watch_state(&self, state: StateInspector) {
         let _ = self.state.set(state);
+    }
+
+    /// Tells how far the connectors to Kafka are from now on. Only the first ones count.
+    pub fn watch_kafka(&self, kafka: KafkaWatch) {
+        let _ = self.kafka.set(kafka);
     }
 
     /// Says whether the job runs.
@@ -67,6 +77,7 @@ impl Exporter {
         self.render_stages(&mut text);
         self.render_guests(&mut text);
         self.render_state(&mut text);
+        self.kafka.get().into_iter().for_each(|kafka| kafka.render(&mut text));
         text.finish()
     }
 

@@ -4,6 +4,7 @@
 mod boundary;
 mod figures;
 mod job;
+mod kafka;
 mod keys;
 mod machine;
 mod pinned;
@@ -17,7 +18,7 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, profile, boundary, state, keys or all";
+pub(crate) const HELP: &str = "job, profile, boundary, state, keys, kafka or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -27,10 +28,21 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "boundary" => &[Benchmark::Boundary],
         "state" => &[Benchmark::State],
         "keys" => &[Benchmark::Keys],
-        "all" => &[Benchmark::Job, Benchmark::Profile, Benchmark::Boundary, Benchmark::State, Benchmark::Keys],
+        "kafka" => &[Benchmark::Kafka],
+        "all" => &[
+            Benchmark::Job,
+            Benchmark::Profile,
+            Benchmark::Boundary,
+            Benchmark::State,
+            Benchmark::Keys,
+            Benchmark::Kafka,
+        ],
         other => bail!("there is no benchmark `{other}`: {HELP}"),
     };
     setup::for_the_build()?;
+    if chosen.contains(&Benchmark::Kafka) {
+        setup::for_everything()?;
+    }
     metrics::run()?;
     build(chosen)?;
     for benchmark in chosen {
@@ -40,6 +52,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Boundary => ("Boundary", boundary::run()?),
             Benchmark::State => ("State", state::run()?),
             Benchmark::Keys => ("Keys", keys::run()?),
+            Benchmark::Kafka => ("Kafka", kafka::run()?),
         };
         let text = format!("{}\n{measured}", machine::describe()?);
         results::replace(title, &text)?;
@@ -60,6 +73,8 @@ enum Benchmark {
     State,
     /// The same number in a whole job.
     Keys,
+    /// The job between topics of Kafka.
+    Kafka,
 }
 
 /// Builds what the benchmarks run. The whole workspace is chosen so that dependencies have the features that they have
@@ -70,7 +85,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
     for benchmark in chosen {
         command.args(match benchmark {
             Benchmark::Job => &["--bin", "tidemark", "--bin", "baseline"][..],
-            Benchmark::Profile | Benchmark::Keys => &["--bin", "tidemark"],
+            Benchmark::Profile | Benchmark::Keys | Benchmark::Kafka => &["--bin", "tidemark"],
             Benchmark::Boundary => &["--example", "boundary"],
             Benchmark::State => &["--example", "five_million_keys"],
         });

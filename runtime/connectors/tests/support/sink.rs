@@ -18,6 +18,9 @@ use tidemark_engine::ports::{PortError, Sink};
 
 const TIME_MS: i64 = 1_767_908_945_298;
 
+/// What lookup tables added to an event, as the archive writes it.
+pub const ADDED: &str = r#"{"orchestrators.address":"0x1"}"#;
+
 /// A job with a sink, as it is on disk.
 pub struct Job {
     pub settings: KafkaSinkSettings,
@@ -162,7 +165,8 @@ pub fn event_rows(table: &Table, raw: &[String]) -> RecordBatch {
         text("id"),
         text("input/0"),
         Arc::new(UInt64Array::from_iter_values(0..count as u64)),
-        text("{}"),
+        // What lookup tables added to the first one.
+        Arc::new((0..count).map(|row| (row == 0).then_some(ADDED)).collect::<StringArray>()),
         Arc::new(UInt64Array::from(vec![1; count])),
         Arc::new(StringArray::from(raw.to_vec())),
     ];

@@ -74,6 +74,7 @@ fn run(config: &Config, metrics: Vec<Deployed>, hook: Hook, progress: &mut Progr
     let stop = runtime.block_on(async { StopRequest::listen(telemetry.clone()) })?;
     let mut job = OpenJob::open(config, metrics, telemetry.clone(), hook)?;
     exporter.watch_state(job.state.clone());
+    exporter.watch_kafka(job.kafka.clone());
     let bounded = job.engine.bounded();
     let _server = match runtime.block_on(http::start(&config.http, exporter.clone())) {
         Ok(server) => server,

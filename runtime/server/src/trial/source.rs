@@ -7,7 +7,7 @@ use arrow_array::new_null_array;
 use std::ops::Range;
 use std::time::Duration;
 use tidemark_connectors::cleanse::{CleanseSettings, Decoder, RawBlock, RawRecord};
-use tidemark_engine::batch::{EventBatch, RawRecords};
+use tidemark_engine::batch::{Carried, EventBatch, RawRecords};
 use tidemark_engine::descriptor::Descriptor;
 use tidemark_engine::ids::{Offset, Partition};
 use tidemark_engine::output::arrow_type;
@@ -76,7 +76,8 @@ impl TrialSource {
         });
         let records = records.collect();
         let buffer = self.events.bytes.clone();
-        let block = RawBlock { partition: Partition(0), start, end, buffer, records };
+        let (enrichments, watermark) = (Vec::new(), Carried::Nothing);
+        let block = RawBlock { partition: Partition(0), start, end, buffer, records, enrichments, watermark };
         let decoder = self.decoder.as_mut().expect("the engine starts a source before it asks");
         let batch = decoder.decode(block);
         self.hints.see(&batch, &self.start.plan);

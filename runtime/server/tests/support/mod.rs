@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod job;
+pub mod kafka;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
