@@ -20,7 +20,7 @@ cargo xtask CHORE
 
   demo       the main job on a million generated events, with a crash and a recovery
   test       set up, build the metrics and run every test
-  bench      measure job, profile, boundary, state, keys or all of it; results in bench/RESULTS.md
+  bench      measure job, profile, boundary, sql, state, keys or all; results in bench/RESULTS.md
   metrics    build the metrics under metrics-wasm/ into components: target/metrics/<crate>.wasm
   setup      install what a fresh machine lacks, or say how
   go-frame   make the frame of metrics in Go, of the contract: guest-sdk/go/frame/frame.wasm

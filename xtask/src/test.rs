@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 /// Crates without heavy dependencies, tested in `dev`.
-const PURE: [&str; 2] = ["tidemark-dataflow", "tidemark-engine"];
+const PURE: [&str; 3] = ["tidemark-dataflow", "tidemark-engine", "tidemark-sql-metric"];
 
 /// Runs them all, also after failures, and says how many passed.
 pub(crate) fn run() -> Result<()> {

@@ -10,6 +10,7 @@ mod pinned;
 mod profile;
 mod results;
 mod rows;
+mod sql;
 mod state;
 mod timed;
 
@@ -17,7 +18,7 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, profile, boundary, state, keys or all";
+pub(crate) const HELP: &str = "job, profile, boundary, sql, state, keys or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -25,9 +26,17 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "job" => &[Benchmark::Job],
         "profile" => &[Benchmark::Profile],
         "boundary" => &[Benchmark::Boundary],
+        "sql" => &[Benchmark::Sql],
         "state" => &[Benchmark::State],
         "keys" => &[Benchmark::Keys],
-        "all" => &[Benchmark::Job, Benchmark::Profile, Benchmark::Boundary, Benchmark::State, Benchmark::Keys],
+        "all" => &[
+            Benchmark::Job,
+            Benchmark::Profile,
+            Benchmark::Boundary,
+            Benchmark::Sql,
+            Benchmark::State,
+            Benchmark::Keys,
+        ],
         other => bail!("there is no benchmark `{other}`: {HELP}"),
     };
     setup::for_the_build()?;
@@ -38,6 +47,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Job => ("Job", job::run()?),
             Benchmark::Profile => ("Profile", profile::run()?),
             Benchmark::Boundary => ("Boundary", boundary::run()?),
+            Benchmark::Sql => ("SQL", sql::run()?),
             Benchmark::State => ("State", state::run()?),
             Benchmark::Keys => ("Keys", keys::run()?),
         };
@@ -56,6 +66,8 @@ enum Benchmark {
     Profile,
     /// What a call into the sandbox costs.
     Boundary,
+    /// What an event costs a statement.
+    Sql,
     /// Five million live keys in state alone.
     State,
     /// The same number in a whole job.
@@ -72,6 +84,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
             Benchmark::Job => &["--bin", "tidemark", "--bin", "baseline"][..],
             Benchmark::Profile | Benchmark::Keys => &["--bin", "tidemark"],
             Benchmark::Boundary => &["--example", "boundary"],
+            Benchmark::Sql => &["--example", "sql_jitter"],
             Benchmark::State => &["--example", "five_million_keys"],
         });
     }
