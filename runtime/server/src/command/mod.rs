@@ -16,7 +16,7 @@ use crate::exit::Failure;
 
 /// Carries out what the command line says.
 pub fn execute(cli: &Cli) -> Result<(), Failure> {
-    let overrides = cli.overrides();
+    let overrides = cli.overrides().with_fields(std::env::vars_os());
     match &cli.command {
         Command::Run(arguments) => run::execute(arguments, &overrides),
         Command::Serve(arguments) => serve::execute(arguments, &overrides),

@@ -1,10 +1,10 @@
-//! A TOML document and where each of its values stands.
+//! A TOML document and where each of its values stands: in the file, or in a variable that was set above it.
 //!
 //! Values are named by path (`metric[1].window.size_ms`). The index from path to position is what lets a mistake that
 //! is found long after parsing, in a module's answer for example, still be told with its line.
 
 use super::report::{Mistake, Place};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ pub struct Document {
     file: PathBuf,
     root: Value,
     positions: HashMap<String, (usize, usize)>,
+    /// The variables of the environment that values come from, by path.
+    variables: HashMap<String, String>,
 }
 
 impl Document {
@@ -42,7 +44,7 @@ impl Document {
         let mut walk = Walk { text, lines, positions: HashMap::new(), too_deep: Vec::new() };
         let root = walk.table(table.get_ref(), "", 0);
         let Walk { positions, too_deep, .. } = walk;
-        let document = Self { file: file.to_owned(), root, positions };
+        let document = Self { file: file.to_owned(), root, positions, variables: HashMap::new() };
         mistakes.extend(too_deep.into_iter().map(|path| {
             document.mistake(&path, format!("values are nested deeper than {MAX_DEPTH}: write it flatter"))
         }));
@@ -61,15 +63,47 @@ impl Document {
         &self.root
     }
 
+    /// Sets the field at the end of `segments` to what `text`, the value of `variable`, says: a value of TOML, or else
+    /// the text itself. Tables on the way are made. The error says why the field cannot be set.
+    pub fn set(&mut self, segments: &[&str], text: &str, variable: &str) -> Result<(), String> {
+        let Some((name, tables)) = segments.split_last().filter(|_| segments.len() <= MAX_DEPTH) else {
+            return Err(format!("the name is longer than {MAX_DEPTH} tables"));
+        };
+        if segments.iter().any(|segment| segment.is_empty()) {
+            return Err("the name spells no path: write for example TIDEMARK__HTTP__LISTEN".to_owned());
+        }
+        let mut path = String::new();
+        let mut table = self.root.as_object_mut();
+        for segment in tables {
+            path = join(&path, segment);
+            let fields = table.take().map(|fields| fields.entry(*segment).or_insert_with(|| Value::Object(Map::new())));
+            table = fields.and_then(Value::as_object_mut);
+        }
+        let Some(table) = table else {
+            return Err(format!("`{path}` is no table: only fields of tables can be set by a variable"));
+        };
+        table.insert((*name).to_owned(), value_of(text));
+        self.variables.insert(join(&path, name), variable.to_owned());
+        Ok(())
+    }
+
     /// A mistake at `path`: at the value itself, or where it is missing at the nearest value around it.
     #[must_use]
     pub fn mistake(&self, path: &str, message: impl Into<String>) -> Mistake {
-        let (line, column) = self.position(path);
-        Mistake {
-            place: Place::File { file: self.file.clone(), line, column },
-            path: path.to_owned(),
-            message: message.into(),
-        }
+        let place = match self.variable(path) {
+            Some(variable) => Place::Environment(variable.to_owned().into()),
+            None => {
+                let (line, column) = self.position(path);
+                Place::File { file: self.file.clone(), line, column }
+            }
+        };
+        Mistake { place, path: path.to_owned(), message: message.into() }
+    }
+
+    /// The variable that the value at `path`, or one around it, comes from.
+    fn variable(&self, path: &str) -> Option<&str> {
+        let ends = path.match_indices(['.', '[']).map(|(at, _)| at).chain([path.len()]);
+        ends.filter_map(|end| self.variables.get(&path[..end])).next_back().map(String::as_str)
     }
 
     /// Line and column, from 1, of the value at `path` or of the nearest one around it.
@@ -86,6 +120,16 @@ impl Document {
             }
         }
     }
+}
+
+/// A value as it would stand in a TOML file; what is no TOML is a text.
+fn value_of(text: &str) -> Value {
+    let (document, mistakes) = Document::parse(Path::new(""), &format!("value = {text}"));
+    match document.root {
+        Value::Object(mut fields) if mistakes.is_empty() && fields.len() == 1 => fields.remove("value"),
+        _ => None,
+    }
+    .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 /// `parent` followed by the field `name`.
@@ -111,7 +155,7 @@ impl Walk<'_> {
         // In the order of the file: JSON objects keep it, and readers of printed configurations expect it.
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        let mut object = serde_json::Map::new();
+        let mut object = Map::new();
         for (key, value) in entries {
             let path = join(path, key.get_ref());
             self.note(&path, key.span());

@@ -101,8 +101,9 @@ impl Draft {
     /// The same for a text that was read from `file`.
     #[must_use]
     pub fn parse(file: &Path, text: &str, environment: &dyn Fn(&str) -> Option<String>, options: &Overrides) -> Self {
-        let (document, mistakes) = Document::parse(file, text);
+        let (mut document, mut mistakes) = Document::parse(file, text);
         let syntax_is_sound = mistakes.is_empty();
+        overrides::set_fields(&mut document, &options.fields, &mut mistakes);
         let reader = Reader::new(&document, mistakes);
         let mut config = read_sections(&reader, environment);
         let mut mistakes = reader.finish();

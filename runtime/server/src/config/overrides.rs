@@ -1,11 +1,20 @@
 //! What environment and command line set instead of the file.
+//!
+//! Any field of a table can be set by a variable that spells its path: `TIDEMARK__SINK__CLICKHOUSE__URL` is
+//! `sink.clickhouse.url`. It is put into the document before that is read, so every check of the file holds for it. The
+//! few short names of [`VARIABLES`] stand above that, and options of the command line above everything.
 
+use super::document::Document;
 use super::http::parse_listen;
 use super::job::MAX_WORKERS;
 use super::log::{LEVELS, LogFormat};
 use super::report::{Mistake, Place};
 use super::{Config, suggest::nearest};
+use std::ffi::OsString;
 use std::path::PathBuf;
+
+/// How the name of a variable begins that spells the path of a field. Two underscores lead one table deeper.
+const FIELD: &str = "TIDEMARK__";
 
 /// The environment variables, each with what it replaces.
 pub const VARIABLES: [(&str, &str); 6] = [
@@ -30,6 +39,32 @@ pub struct Overrides {
     pub log_level: Option<&'static str>,
     /// `--log-format`.
     pub log_format: Option<LogFormat>,
+    /// Variables of the environment that spell the path of a field, with their values.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Overrides {
+    /// With those variables of the environment that spell the path of a field. An empty one sets nothing.
+    #[must_use]
+    pub fn with_fields(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let texts = variables.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let texts = texts.filter(|(name, value)| name.starts_with(FIELD) && !value.is_empty());
+        self.fields = texts.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect();
+        self.fields.sort();
+        self
+    }
+}
+
+/// Puts the fields that variables spell into the document.
+pub(super) fn set_fields(document: &mut Document, fields: &[(String, String)], mistakes: &mut Vec<Mistake>) {
+    for (variable, value) in fields {
+        let path = variable.strip_prefix(FIELD).unwrap_or(variable).to_ascii_lowercase();
+        let segments: Vec<&str> = path.split("__").collect();
+        if let Err(message) = document.set(&segments, value, variable) {
+            let place = Place::Environment(variable.clone().into());
+            mistakes.push(Mistake { place, path: segments.join("."), message });
+        }
+    }
 }
 
 /// Applies the environment to `config`.
@@ -41,7 +76,7 @@ pub(super) fn apply_environment(
     for (variable, path) in VARIABLES {
         let Some(value) = environment(variable).filter(|value| !value.is_empty()) else { continue };
         if let Err(message) = set(config, path, &value) {
-            mistakes.push(Mistake { place: Place::Environment(variable), path: path.to_owned(), message });
+            mistakes.push(Mistake { place: Place::Environment(variable.into()), path: path.to_owned(), message });
         }
     }
 }

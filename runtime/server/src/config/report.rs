@@ -1,5 +1,6 @@
 //! What is wrong with a configuration: every mistake, each with its place, in one report.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ pub enum Place {
         column: usize,
     },
     /// In an environment variable of this name.
-    Environment(&'static str),
+    Environment(Cow<'static, str>),
     /// In an option of the command line.
     CommandLine(&'static str),
 }

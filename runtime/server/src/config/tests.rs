@@ -111,6 +111,57 @@ fn environment_and_options_stand_above_the_file() {
 }
 
 #[test]
+fn any_field_can_be_set_by_a_variable_that_spells_its_path() {
+    let variables = [
+        ("TIDEMARK__DATA__DIR", "from-field"),
+        ("TIDEMARK__EPOCH__INTERVAL_MS", "250"),
+        ("TIDEMARK__ARCHIVE__ENABLED", "false"),
+        ("TIDEMARK__CLEANSE__EVENT_TIME", "[\"data.timestamp\"]"),
+        ("TIDEMARK__SOURCE__PATH", "events = here.ndjson"),
+        ("TIDEMARK__JOB__NAME", ""),
+        ("TIDEMARK_LOG_LEVEL", "debug"),
+    ];
+    let options = Overrides::default().with_fields(variables.map(|(name, value)| (name.into(), value.into())));
+    let config =
+        Draft::parse(Path::new("job.toml"), SOUND, &|_| None, &options).into_config().expect("sound with them");
+    assert_eq!(config.data.dir, Path::new("from-field"));
+    assert_eq!(config.epoch.interval_ms, 250);
+    assert!(!config.archive.enabled);
+    assert_eq!(config.source.to_string(), "file events = here.ndjson");
+    assert_eq!(config.job.name, "test", "an empty variable sets nothing");
+
+    // The short names stand above them.
+    let environment = |name: &str| (name == "TIDEMARK_DATA_DIR").then(|| "from-short-name".to_owned());
+    let draft = Draft::parse(Path::new("job.toml"), SOUND, &environment, &options);
+    assert_eq!(draft.config().data.dir, Path::new("from-short-name"));
+}
+
+#[test]
+fn a_wrong_variable_is_named_in_the_report() {
+    let variables = [
+        ("TIDEMARK__JOB__WORKERS", "none"),
+        ("TIDEMARK__HTTP__LITSEN", "127.0.0.1:1"),
+        ("TIDEMARK__METRIC__WINDOW", "1"),
+        ("TIDEMARK__JOB____NAME", "x"),
+    ];
+    let options = Overrides::default().with_fields(variables.map(|(name, value)| (name.into(), value.into())));
+    let text = format!("{SOUND}\n[[metric]]\nname = \"a\"\nmodule = \"a.wasm\"\n");
+    let report = Draft::parse(Path::new("job.toml"), &text, &|_| None, &options).into_config().expect_err("mistakes");
+    let lines: Vec<String> = report.mistakes().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "environment variable TIDEMARK__HTTP__LITSEN: http.litsen: unknown field; did you mean `listen`?",
+            "environment variable TIDEMARK__JOB__WORKERS: job.workers: must be a whole number from 1 to 256, not \"none\"",
+            "environment variable TIDEMARK__JOB____NAME: job..name: the name spells no path: write for example \
+             TIDEMARK__HTTP__LISTEN",
+            "environment variable TIDEMARK__METRIC__WINDOW: metric.window: `metric` is no table: only fields of tables \
+             can be set by a variable",
+        ]
+    );
+}
+
+#[test]
 fn a_token_opens_other_addresses_and_is_never_shown() {
     let text = format!("{SOUND}[http]\nlisten = \"0.0.0.0:1\"\ntoken_env = \"T\"\n");
     let with = |token: &'static str| {
