@@ -42,6 +42,8 @@ pub enum Command {
     Serve(ServeArguments),
     /// Check a configuration and its modules, and start nothing.
     Validate(ValidateArguments),
+    /// Ask a running job whether it is well: exit code 0 means yes.
+    Health(crate::command::health::HealthArguments),
     /// Make events like those of Livepeer's gateways, the same for the same seed.
     Generate(crate::command::generate::GenerateArguments),
     /// Make a project for a metric: source, tests, golden rows.

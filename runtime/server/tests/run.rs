@@ -182,9 +182,12 @@ fn a_live_job_serves_its_health_and_ends_on_a_signal() {
     assert!(get(&address, "/readyz").ends_with("ready\n"));
     let metrics = get(&address, "/metrics");
     assert!(metrics.contains("tidemark_source_records_total ") && metrics.contains("tidemark_info{"), "{metrics}");
+    let health = |more: &str| tidemark(&["health", "--listen", &address, more]).code;
+    assert_eq!((health("--timeout-ms=5000"), health("--ready")), (Some(0), Some(0)));
     running.signal();
     let end = running.end();
     assert_eq!(end.code, Some(0), "{end:#?}");
+    assert_eq!(health("--ready"), Some(1), "nobody is there any more");
     let before = count(folder.path(), "events");
     // It goes on behind what it committed.
     let mut again = Running::start(folder.path(), &["run", "job.toml"]);

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod fail_points;
 pub mod generate;
+pub mod health;
 pub mod module;
 pub mod new;
 pub mod run;
@@ -21,6 +22,7 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Run(arguments) => run::execute(arguments, &overrides),
         Command::Serve(arguments) => serve::execute(arguments, &overrides),
         Command::Validate(arguments) => validate::execute(arguments, &overrides),
+        Command::Health(arguments) => health::execute(arguments),
         Command::Generate(arguments) => generate::execute(arguments),
         Command::New(arguments) => new::execute(arguments),
         Command::Build(arguments) => build::execute(arguments),

@@ -225,7 +225,7 @@ fn check_secret(section: &Section<'_>, name: &str, value: Option<String>) -> Opt
 }
 
 /// An address to listen on: a numeric one, since resolving names would open a socket.
-pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     text.parse().map_err(|_| format!("\"{text}\" is not an address and port: write for example \"127.0.0.1:9464\""))
 }
