@@ -4,6 +4,7 @@ use crate::dead_letter::Reason;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -36,6 +37,43 @@ impl Gauge {
     #[must_use]
     pub fn get(&self) -> i64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// How often something took how long.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// One more than there are bounds: the last one counts what is beyond them.
+    counts: [Counter; Histogram::BOUNDS_MS.len() + 1],
+    total_ns: Counter,
+}
+
+impl Histogram {
+    /// Upper bounds of the durations that are counted together, in milliseconds: from a write to a fast disk to a store
+    /// that is away for a while.
+    pub const BOUNDS_MS: [u64; 13] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000, 60_000];
+
+    /// Counts one that took so long.
+    pub fn observe(&self, duration: Duration) {
+        let place = Self::BOUNDS_MS.partition_point(|bound| Duration::from_millis(*bound) < duration);
+        self.counts[place].add(1);
+        self.total_ns.add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// How many were counted at or below each bound, and last how many in all.
+    #[must_use]
+    pub fn cumulative(&self) -> [u64; Histogram::BOUNDS_MS.len() + 1] {
+        let mut below = 0;
+        self.counts.each_ref().map(|count| {
+            below += count.get();
+            below
+        })
+    }
+
+    /// How long all of them took together.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        Duration::from_nanos(self.total_ns.get())
     }
 }
 
@@ -81,6 +119,10 @@ pub struct Telemetry {
     pub epoch: Gauge,
     /// Nanoseconds the last commit took, from prepare to finalised.
     pub commit_ns: Gauge,
+    /// Commits, each from prepare to finalised.
+    pub commits: Histogram,
+    /// Epochs, each from its first tick, or the end of the one before, to finalised.
+    pub epochs: Histogram,
     /// Checkpoints taken.
     pub checkpoints: Counter,
     /// The source's merged watermark, in ms.
@@ -118,5 +160,20 @@ impl Telemetry {
     #[must_use]
     pub fn stages(&self) -> BTreeMap<String, std::sync::Arc<StageTelemetry>> {
         self.stages.lock().map(|stages| stages.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_counted_at_its_bound_and_above() {
+        let histogram = Histogram::default();
+        for ms in [0, 1, 3, 1_000, 3_600_000] {
+            histogram.observe(Duration::from_millis(ms));
+        }
+        assert_eq!(histogram.cumulative(), [2, 2, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 5]);
+        assert_eq!(histogram.total(), Duration::from_millis(3_601_004));
     }
 }

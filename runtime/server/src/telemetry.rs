@@ -3,6 +3,7 @@
 //! Names, types and help texts stand here and nowhere else; the crates that count know nothing of Prometheus.
 
 mod exposition;
+mod process;
 
 use exposition::{Exposition, Kind::Counter, Kind::Gauge};
 use std::collections::BTreeMap;
@@ -73,6 +74,7 @@ impl Exporter {
         self.render_stages(&mut text);
         self.render_guests(&mut text);
         self.render_state(&mut text);
+        process::render(&mut text);
         text.finish()
     }
 
@@ -102,6 +104,8 @@ impl Exporter {
         text.single("tidemark_epoch", Gauge, "The last committed epoch.", engine.epoch.get() as f64);
         let commit = engine.commit_ns.get() as f64 * NANOSECONDS;
         text.single("tidemark_commit_seconds", Gauge, "Duration of the last commit.", commit);
+        text.durations("tidemark_commit_duration_seconds", "Durations of commits.", &engine.commits);
+        text.durations("tidemark_epoch_duration_seconds", "Durations of epochs, commit included.", &engine.epochs);
         let dirty = engine.dirty_bytes.get() as f64;
         text.single("tidemark_state_dirty_bytes", Gauge, "Changes of state not committed yet.", dirty);
         text.family("tidemark_watermark_seconds", Gauge, "The source's watermark, as a Unix time.");

@@ -47,6 +47,8 @@ impl Engine {
         (self.hook)(fail_point::FINALISED);
         self.telemetry.epoch.set(number.0 as i64);
         self.telemetry.commit_ns.set(started.elapsed().as_nanos() as i64);
+        self.telemetry.commits.observe(started.elapsed());
+        self.telemetry.epochs.observe(self.epoch.opened.elapsed());
         self.epoch = OpenEpoch { number: Epoch(number.0 + 1), records: 0, ticks: Vec::new(), opened: Instant::now() };
         self.checkpoint(number)
     }
