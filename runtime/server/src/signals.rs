@@ -49,6 +49,26 @@ impl StopRequest {
     }
 }
 
+/// A flag that SIGTERM or SIGINT sets, for commands that run on without an engine; a second one ends the process.
+pub fn flag() -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut terminate, mut interrupt) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let set = Arc::clone(&flag);
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            next(&mut terminate, &mut interrupt).await;
+            set.store(true, Relaxed);
+            next(&mut terminate, &mut interrupt).await;
+            process::exit(i32::from(exit::FAILURE));
+        });
+    })?;
+    Ok(flag)
+}
+
 async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = terminate.recv() => {}

@@ -3,8 +3,10 @@
 mod connection;
 mod error;
 mod properties;
+mod topic_writer;
 
 pub use properties::Properties;
+pub use topic_writer::TopicWriter;
 
 pub(crate) use connection::{Connection, Context};
 pub(crate) use error::{Verdict, advice, code_of};

@@ -19,7 +19,8 @@ pub(crate) struct Arrival {
     pub(crate) event: Event,
     pub(crate) late: bool,
     pub(crate) duplicate: bool,
-    time: i64,
+    /// When, in milliseconds since 1970.
+    pub(crate) time: i64,
     number: u64,
 }
 

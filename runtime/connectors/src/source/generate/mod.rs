@@ -65,21 +65,28 @@ impl Generator {
 
     /// Appends the next line, with its line end. False when all are made.
     pub fn next_line(&mut self, line: &mut Vec<u8>) -> bool {
+        self.next_arrival(line).is_some()
+    }
+
+    /// Appends the next line, with its line end, and says when it arrives, in milliseconds since 1970. `None` when all
+    /// are made.
+    pub fn next_arrival(&mut self, line: &mut Vec<u8>) -> Option<i64> {
         if self.settings.events.is_some_and(|events| self.truth.lines >= events) {
-            return false;
+            return None;
         }
         let before = line.len();
-        if self.random.chance(self.settings.malformed_share) {
+        let time = if self.random.chance(self.settings.malformed_share) {
             let kind = Malformed::pick(&mut self.random);
             kind.write(self.streams.now(), &self.settings, &mut self.random, line);
             *self.truth.malformed.entry(kind.name()).or_default() += 1;
+            self.streams.now()
         } else {
-            self.deliver(line);
-        }
+            self.deliver(line)
+        };
         line.push(b'\n');
         self.truth.lines += 1;
         self.truth.bytes += (line.len() - before) as u64;
-        true
+        Some(time)
     }
 
     /// Writes every line that is left. Only for settings with a number of events.
@@ -106,8 +113,8 @@ impl Generator {
         GeneratorReader::new(self)
     }
 
-    /// Writes the event that arrives next.
-    fn deliver(&mut self, line: &mut Vec<u8>) {
+    /// Writes the event that arrives next, and says when.
+    fn deliver(&mut self, line: &mut Vec<u8>) -> i64 {
         // Everything that is sent before the next arrival may still arrive before it.
         while self.delivery.next_arrival().is_none_or(|arrival| arrival >= self.streams.next_time()) {
             let event = self.streams.next(&self.settings, &self.network, &mut self.random);
@@ -116,6 +123,7 @@ impl Generator {
         let arrival = self.delivery.receive(&self.settings, &mut self.random).expect("the loop above ends with one");
         self.truth.count(&arrival);
         arrival.event.write(&self.network, line);
+        arrival.time
     }
 }
 

@@ -42,6 +42,23 @@ fn the_same_settings_make_the_same_bytes_for_ever() {
 }
 
 #[test]
+fn lines_arrive_in_order_and_soon_after_they_were_sent() {
+    let settings = GenerateSettings { late_share: 0.0, ..clean(5_000) };
+    let (start, disorder) = (settings.start_ms, settings.disorder_ms);
+    let mut generator = Generator::new(settings).expect("good settings");
+    let (mut line, mut before) = (Vec::new(), start);
+    while let Some(time) = generator.next_arrival(&mut line) {
+        let event: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
+        let sent: i64 = event["timestamp"].as_str().and_then(|text| text.parse().ok()).expect("a timestamp");
+        assert!(time >= before, "{time} behind {before}");
+        // A repeated event is up to five seconds later.
+        assert!((sent..=sent + disorder + 5_100).contains(&time), "{time}: {event}");
+        before = time;
+        line.clear();
+    }
+}
+
+#[test]
 fn bytes_do_not_depend_on_how_they_are_taken() {
     let settings = GenerateSettings { events: Some(3_000), malformed_share: 0.01, ..GenerateSettings::default() };
     let (bytes, _) = generate(settings.clone());
