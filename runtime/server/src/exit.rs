@@ -1,6 +1,7 @@
 //! Exit codes, and what leads to them.
 
 use crate::config::report::Report;
+use std::fmt;
 use std::process::ExitCode;
 
 /// Everything went well.
@@ -21,22 +22,26 @@ pub enum Failure {
 
 impl Failure {
     /// A failure at run time with these words.
-    pub fn failed(message: impl std::fmt::Display) -> Self {
+    pub fn failed(message: impl fmt::Display) -> Self {
         Self::Failed(anyhow::anyhow!("{message}"))
     }
 
     /// Tells it on standard error.
     #[must_use]
     pub fn report(&self) -> ExitCode {
+        eprintln!("error: {self}");
         match self {
-            Self::Usage(message) => {
-                eprintln!("error: {message}");
-                ExitCode::from(USAGE)
-            }
-            Self::Failed(error) => {
-                eprintln!("error: {error:#}");
-                ExitCode::from(FAILURE)
-            }
+            Self::Usage(_) => ExitCode::from(USAGE),
+            Self::Failed(_) => ExitCode::from(FAILURE),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) => f.write_str(message),
+            Self::Failed(error) => write!(f, "{error:#}"),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod describe;
 pub mod exit;
 pub mod http;
 pub mod kill;
+pub mod lineage;
 pub mod live;
 pub mod log;
 pub mod memory;

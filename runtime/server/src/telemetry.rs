@@ -5,6 +5,7 @@
 mod exposition;
 mod process;
 
+use crate::lineage::LineageTelemetry;
 use exposition::{Exposition, Kind::Counter, Kind::Gauge};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -28,6 +29,7 @@ pub struct Exporter {
     engine: Arc<Telemetry>,
     guests: BTreeMap<String, Arc<GuestTelemetry>>,
     state: OnceLock<StateInspector>,
+    lineage: OnceLock<Arc<LineageTelemetry>>,
 }
 
 impl Exporter {
@@ -41,6 +43,7 @@ impl Exporter {
             engine,
             guests,
             state: OnceLock::new(),
+            lineage: OnceLock::new(),
         }
     }
 
@@ -53,6 +56,13 @@ impl Exporter {
     /// Tells sizes of this state from now on. Only the first one counts.
     pub fn watch_state(&self, state: StateInspector) {
         let _ = self.state.set(state);
+    }
+
+    /// Tells what became of events of lineage from now on.
+    pub fn watch_lineage(&self, lineage: Option<Arc<LineageTelemetry>>) {
+        if let Some(lineage) = lineage {
+            let _ = self.lineage.set(lineage);
+        }
     }
 
     /// Says whether the job runs.
@@ -74,6 +84,11 @@ impl Exporter {
         self.render_stages(&mut text);
         self.render_guests(&mut text);
         self.render_state(&mut text);
+        if let Some(lineage) = self.lineage.get() {
+            text.family("tidemark_lineage_events_total", Counter, "Events of lineage by what became of them.");
+            text.sample(&[("outcome", "delivered")], lineage.delivered.get() as f64);
+            text.sample(&[("outcome", "dropped")], lineage.dropped.get() as f64);
+        }
         process::render(&mut text);
         text.finish()
     }

@@ -10,6 +10,7 @@ use crate::config::source::{FileSettings, SourceKind};
 use crate::config::{Config, Draft};
 use crate::exit::Failure;
 use crate::http::{Api, JobView};
+use crate::lineage::Lineage;
 use crate::progress::{ProgressLine, Totals, grouped};
 use crate::signals::StopRequest;
 use crate::telemetry::Exporter;
@@ -76,6 +77,31 @@ fn run(config: &Config, metrics: Vec<Deployed>, hook: Hook, progress: &mut Progr
     let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone(), guests));
     let runtime = Background::start()?;
     let stop = runtime.block_on(async { StopRequest::listen(telemetry.clone()) })?;
+    let lineage = Lineage::start(config, &metrics, telemetry.clone());
+    exporter.watch_lineage(lineage.telemetry());
+    let mut watching = Watching { telemetry, exporter, runtime, stop, lineage };
+    let ended = run_job(config, metrics, hook, progress, &mut watching);
+    watching.lineage.end(ended.as_ref().err().map(ToString::to_string));
+    ended
+}
+
+/// Everything that looks at a running job.
+struct Watching {
+    telemetry: Arc<Telemetry>,
+    exporter: Arc<Exporter>,
+    runtime: Background,
+    stop: StopRequest,
+    lineage: Lineage,
+}
+
+fn run_job(
+    config: &Config,
+    metrics: Vec<Deployed>,
+    hook: Hook,
+    progress: &mut ProgressLine,
+    watching: &mut Watching,
+) -> Result<(), Failure> {
+    let Watching { telemetry, exporter, runtime, stop, lineage } = watching;
     let specs: Vec<_> = metrics.iter().map(|metric| metric.spec.clone()).collect();
     let mut job = OpenJob::open(config, metrics, telemetry.clone(), hook)?;
     exporter.watch_state(job.state.clone());
@@ -101,12 +127,12 @@ fn run(config: &Config, metrics: Vec<Deployed>, hook: Hook, progress: &mut Progr
     exporter.set_ready(true);
     tracing::info!(job = config.job.name, epoch = %job.engine.progress().epoch, "running");
     progress.restart();
-    let finished = drive(&mut job, &stop, &telemetry, progress);
+    let finished = drive(&mut job, stop, telemetry, progress, lineage);
     exporter.set_ready(false);
     progress.clear();
     let finished = finished?;
     job.engine.close().map_err(anyhow::Error::from)?;
-    tell_end(config, finished, &telemetry, progress);
+    tell_end(config, finished, telemetry, progress);
     Ok(())
 }
 
@@ -166,6 +192,7 @@ fn drive(
     stop: &StopRequest,
     telemetry: &Telemetry,
     progress: &mut ProgressLine,
+    lineage: &mut Lineage,
 ) -> anyhow::Result<bool> {
     let bounded = job.engine.bounded();
     loop {
@@ -180,6 +207,7 @@ fn drive(
             return Ok(true);
         }
         progress.update(telemetry);
+        lineage.running();
     }
 }
 

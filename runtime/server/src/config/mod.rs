@@ -11,6 +11,7 @@ pub mod section;
 pub mod cleanse;
 pub mod http;
 pub mod job;
+pub mod lineage;
 pub mod log;
 pub mod metric;
 pub mod overrides;
@@ -25,6 +26,7 @@ pub mod window;
 use document::Document;
 use http::HttpSettings;
 use job::{CheckpointSettings, DataSettings, EpochSettings, JobSettings, TickSettings, WatermarkSettings};
+use lineage::LineageSettings;
 use log::LogSettings;
 use metric::MetricSettings;
 use overrides::Overrides;
@@ -71,6 +73,8 @@ pub struct Config {
     pub state: StateSettings,
     /// Telemetry and health.
     pub http: HttpSettings,
+    /// Whom the job tells where its rows come from; `None`: nobody.
+    pub lineage: Option<LineageSettings>,
     /// What is logged, and how.
     pub log: LogSettings,
 }
@@ -182,6 +186,7 @@ fn read_sections(reader: &Reader<'_>, environment: &dyn Fn(&str) -> Option<Strin
         checkpoint: CheckpointSettings::read(root.section("checkpoint")),
         state: job::read_state(root.section("state")),
         http: HttpSettings::read(root.section("http"), environment),
+        lineage: LineageSettings::read(root.section("lineage"), environment),
         log: LogSettings::read(root.section("log")),
     };
     root.finish();

@@ -85,6 +85,16 @@ impl SourceSettings {
         !matches!(&self.kind, SourceKind::File(FileSettings { path: None, .. }))
     }
 
+    /// Whether the source ends by itself.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        match &self.kind {
+            SourceKind::File(settings) => !settings.follow,
+            SourceKind::Stdin => true,
+            SourceKind::Generate(settings) => settings.paced_per_second.is_none(),
+        }
+    }
+
     /// The file or folder to read, where it does not exist.
     #[must_use]
     pub fn missing_input(&self) -> Option<&Path> {
