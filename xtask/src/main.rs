@@ -4,6 +4,7 @@
 mod bench;
 mod book;
 mod clickhouse;
+mod dashboards;
 mod demo;
 mod go_frame;
 mod metrics;
@@ -23,6 +24,7 @@ cargo xtask CHORE
   bench      measure job, profile, boundary, state, keys or all of it; results in bench/RESULTS.md
   metrics    build the metrics under metrics-wasm/ into components: target/metrics/<crate>.wasm
   setup      install what a fresh machine lacks, or say how
+  dashboards write the dashboards of Grafana: deploy/grafana/dashboards/*.json
   go-frame   make the frame of metrics in Go, of the contract: guest-sdk/go/frame/frame.wasm
   book       make the pages of the book, docs/, that are made of other files: the contract, the SDKs
   tidy       check the rules that rustfmt and clippy do not know
@@ -39,6 +41,7 @@ fn main() -> Result<()> {
         ["bench", name] => bench::run(name),
         ["metrics"] => metrics::run(),
         ["book"] => book::run(),
+        ["dashboards"] => dashboards::run(),
         ["go-frame"] => go_frame::run(),
         ["setup"] => setup::for_everything(),
         ["tidy"] => tidy::run(),
