@@ -3,6 +3,7 @@
 
 mod bench;
 mod book;
+mod chaos;
 mod clickhouse;
 mod dashboards;
 mod demo;
@@ -22,7 +23,9 @@ cargo xtask CHORE
 
   demo       the main job on a million generated events, with a crash and a recovery
   test       set up, build the metrics and run every test
-  bench      measure job, profile, boundary, languages, state, keys, latest or all; results in bench/RESULTS.md
+  bench      measure job, profile, boundary, languages, state, keys, latest, kafka or all of it; results in
+             bench/RESULTS.md
+  chaos      kill the real process between topics of a real broker, 200 times or as often as told, and check its rows
   metrics    build metrics into components, target/metrics/<name>.wasm: those in Rust, and the others where their
              toolchains are there
   languages  fetch the toolchains of Go, Python, JavaScript and C, run the tests of their SDKs, build their metrics
@@ -47,6 +50,7 @@ fn main() -> Result<()> {
         ["languages"] => setup::for_languages().and_then(|()| languages::run()),
         ["dashboards"] => dashboards::run(),
         ["go-frame"] => go_frame::run(),
+        ["chaos", numbers @ ..] if numbers.len() <= 2 => chaos::run(numbers),
         ["setup"] => setup::for_everything(),
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] => {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidemark_connectors::cleanse::{CleanseSettings, Decoder, RawBlock, RawRecord};
 use tidemark_connectors::source::generate::{GenerateSettings, Generator};
+use tidemark_engine::batch::Carried;
 use tidemark_engine::descriptor::ColumnType;
 use tidemark_engine::ids::{Offset, Partition};
 use tidemark_engine::plan::ExtractionPlan;
@@ -159,6 +160,8 @@ fn blocks(buffer: Bytes) -> Vec<RawBlock> {
             end: Offset(end as u64 + 1),
             records: records.collect(),
             buffer: buffer.slice(start..end),
+            enrichments: Vec::new(),
+            watermark: Carried::Nothing,
         }
     };
     ranges.chunks(BLOCK).map(block).collect()

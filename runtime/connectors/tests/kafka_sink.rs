@@ -9,7 +9,7 @@ use tidemark_connectors::fail_point::disabled;
 use tidemark_connectors::sink::kafka::{
     CreateTopics, DeadLettersSettings, Delivery, EventsSettings, FAIL_POINTS, KafkaSinkSettings, MetricsSettings,
 };
-use tidemark_engine::ids::Epoch;
+use tidemark_engine::ids::{Epoch, Offset};
 use tidemark_engine::output::Table;
 use tidemark_engine::ports::{PortError, Sink};
 
@@ -57,7 +57,11 @@ fn records_have_keys_values_and_headers() {
     let (events, rows, dead) = (outside.topic("events", 1), support::fresh("rows"), outside.topic("dead", 1));
     let mut job = Job::new(&outside, "unused");
     job.settings = KafkaSinkSettings {
-        events: Some(EventsSettings { topic: events.clone(), key: Some("data.stream_id".to_owned()) }),
+        events: Some(EventsSettings {
+            topic: events.clone(),
+            key: Some("data.stream_id".to_owned()),
+            watermarks: true,
+        }),
         metrics: Some(MetricsSettings { topic: format!("{rows}.{{metric}}"), names: Default::default() }),
         dead_letters: Some(DeadLettersSettings { topic: dead.clone() }),
         create_topics: Some(CreateTopics { partitions: 2, replication: 1, retention_ms: Some(3_600_000) }),
@@ -157,25 +161,24 @@ fn the_marker_says_what_is_out_even_if_the_disk_is_lost() {
     job.commit(&mut sink);
     drop(sink);
     fs::remove_dir_all(job.outbox()).expect("lost");
-    let mut sink = job.open(disabled()).expect("opened");
-    let message = stop(sink.recover(job.committed, job.handle.as_deref()));
-    assert!(message.contains("epoch 2") && message.contains("e000000000002.outbox"), "{message}");
-    assert_eq!(sink.needs_rows(), Some(Epoch(2)));
-    drop(sink);
+    let mut sink = job.recovered().expect("recovered");
+    assert!(sink.needs_rows(), "its rows are lost");
     assert_eq!(ids_in(&outside, &topic).len(), 20);
-    // The state is put back to before the first epoch: it is not published for a second time.
-    job = Job { committed: Epoch(0), handle: None, ..job };
-    let mut sink = job.recovered().expect("recovered");
+    // It is run again, and gives the same rows.
+    job.committed = Epoch(1);
     job.commit(&mut sink);
-    sink.finalise(Epoch(1), job.handle.as_deref().expect("a handle")).expect("finalised");
+    job.finalise(&mut sink).expect("finalised");
     assert_eq!(ids_in(&outside, &topic), job.ids());
-    // Nor are other rows under its number.
-    job = Job { committed: Epoch(0), handle: None, rows: 3, ..job };
     drop(sink);
-    let mut sink = job.recovered().expect("recovered");
-    job.commit(&mut sink);
-    let message = stop(job.finalise(&mut sink));
-    assert!(message.contains("with other rows"), "{message}");
+    // A state that is older than what is out, or none, is refused, and nobody is put aside for it.
+    let mut running = job.recovered().expect("recovered");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let mut wrong = open(&job.settings, &job.names, elsewhere.path(), disabled()).expect("opened");
+    let message = stop(wrong.recover(Epoch(0), None));
+    assert!(message.contains("up to epoch 2") && message.contains("another name"), "{message}");
+    job.commit(&mut running);
+    job.finalise(&mut running).expect("finalised");
+    assert_eq!(ids_in(&outside, &topic), job.ids());
 }
 
 #[test]
@@ -214,8 +217,9 @@ fn positions_of_the_source_go_with_the_rows() {
             let table = metric_table();
             sink.write(&table, &metric_rows(&table, epoch, 0..3)).expect("written");
         }
-        let positions = [(input.clone(), 0, offset), (input.clone(), 1, offset + 1)];
-        let handle = sink.prepare_with(Epoch(epoch), &positions).expect("prepared");
+        let positions = [0, 1].map(|number| (format!("{input}/{number}"), Offset(offset as u64 + number)));
+        sink.positions(&positions.into());
+        let handle = sink.prepare(Epoch(epoch)).expect("prepared");
         sink.finalise(Epoch(epoch), &handle).expect("finalised");
         let committed = [0, 1].map(|partition| outside.committed(&group, &input, partition).map(|(offset, _)| offset));
         assert_eq!(committed, [Some(offset), Some(offset + 1)]);
@@ -246,7 +250,7 @@ fn what_kafka_will_not_take_is_refused_before_the_commit_point() {
     let message = stop(with(&|settings| settings.properties = settings.properties.clone().with("linger.ms", "x")));
     assert!(message.contains("linger.ms"), "{message}");
     let message = stop(with(&|settings| {
-        settings.events = Some(EventsSettings { topic: "a".to_owned(), key: Some("?".to_owned()) })
+        settings.events = Some(EventsSettings { topic: "a".to_owned(), key: Some("?".to_owned()), watermarks: true })
     }));
     assert!(message.contains("events.key"), "{message}");
     // A record that is larger than the topic takes.
@@ -254,7 +258,7 @@ fn what_kafka_will_not_take_is_refused_before_the_commit_point() {
     outside.create(&small, 1, &[("max.message.bytes", "2000")]);
     let table = Table::events();
     let settings = KafkaSinkSettings {
-        events: Some(EventsSettings { topic: small.clone(), key: None }),
+        events: Some(EventsSettings { topic: small.clone(), key: None, watermarks: true }),
         metrics: None,
         ..job.settings.clone()
     };

@@ -5,13 +5,16 @@ mod support;
 use rdkafka::producer::Producer;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use support::sink::{ADDED, Job, event_rows};
 use support::source::{bounded, connect, counts, drain, ends, generated, lines, live, records, start, take};
 use support::{LONG, Outside};
 use tidemark_connectors::cleanse::KEPT_OF_TOO_LONG;
+use tidemark_connectors::sink::kafka::{EventsSettings, KafkaSinkSettings};
 use tidemark_connectors::source::kafka::{KafkaSourceSettings, Start};
-use tidemark_engine::batch::EventBatch;
-use tidemark_engine::ids::{Offset, Partition};
-use tidemark_engine::ports::{Next, PortError, Positions, Source, SourceStart};
+use tidemark_engine::batch::{Carried, EventBatch};
+use tidemark_engine::ids::{Epoch, Offset, Partition};
+use tidemark_engine::output::Table;
+use tidemark_engine::ports::{Next, PortError, Positions, Sink, Source, SourceStart};
 
 /// The broker of this test, or an end of it where there can be none.
 macro_rules! outside {
@@ -99,6 +102,9 @@ fn it_begins_where_it_is_told_to() {
     while outside.committed(&group, &topic, 0).is_none() && Instant::now() < deadline {}
     assert_eq!(outside.committed(&group, &topic, 0).map(|(offset, _)| offset), Some(9));
     assert_eq!(sizes(from(Start::Committed), start(4)), [6, 20]);
+    // What the group has not read any more was removed.
+    outside.remove_before(&topic, 0, 12);
+    assert_eq!(sizes(from(Start::Committed), start(4)), [3, 20]);
     // Positions go before everything else; what has none came since, and is read whole.
     let positions = Positions::from([(name(0), Offset(14))]);
     assert_eq!(sizes(from(Start::Latest), SourceStart { positions, ..start(4) }), [1, 20]);
@@ -247,6 +253,51 @@ fn what_is_not_there_stops_it_with_advice() {
             connect(live(&outside, &[&topic]), 1).expect("connected").start(SourceStart { positions, ..start(1) });
         stop(started, &[&format!("no position {position} "), "retention"]);
     }
+}
+
+#[test]
+fn cleansed_events_bring_what_was_added_and_how_far_time_has_come() {
+    let outside = outside!("cleansed_events_bring_what_was_added_and_how_far_time_has_come");
+    let topic = outside.topic("cleansed", 2);
+    let mut job = Job::new(&outside, "unused");
+    let events = EventsSettings { topic: topic.clone(), key: Some("data.s".to_owned()), watermarks: true };
+    job.settings = KafkaSinkSettings { events: Some(events), metrics: None, ..job.settings };
+    let mut sink = job.recovered().expect("recovered");
+    let table = Table::events();
+    let event = |key: &str| format!(r#"{{"type":"t","timestamp":"1767908945298","data":{{"s":"{key}"}}}}"#);
+    for (epoch, watermark_ms) in [(1, 1_000), (2, 2_000)] {
+        sink.write(&table, &event_rows(&table, &[event("a"), event("a")])).expect("written");
+        sink.watermark(watermark_ms);
+        let handle = sink.prepare(Epoch(epoch)).expect("prepared");
+        sink.finalise(Epoch(epoch), &handle).expect("finalised");
+    }
+    // Another reader sees them as records without a value.
+    let marks = outside.read(&topic).into_iter().filter(|seen| seen.value.is_empty());
+    assert_eq!(marks.map(|seen| seen.headers["tidemark-watermark"].clone()).collect::<Vec<_>>().len(), 4);
+    let cleansed = |cleansed| KafkaSourceSettings { cleansed, ..bounded(&outside, &[&topic]) };
+    let blocks = drain(cleansed(true), 1, start(1));
+    let (mut added, mut rows, mut silent) = (Vec::new(), 0, 0);
+    for blocks in blocks.values() {
+        let said = blocks.iter().filter_map(|block| match block.watermark {
+            Carried::At(watermark_ms) => Some(watermark_ms),
+            _ => None,
+        });
+        assert_eq!(said.collect::<Vec<_>>().last(), Some(&2_000), "the last block of each partition says it");
+        for block in blocks {
+            assert!(block.dead.is_empty() && block.watermark != Carried::Nothing);
+            rows += block.rows();
+            silent += usize::from(block.rows() == 0);
+            added.extend(block.enrichments.iter().map(|(row, json)| (*row, json.clone())));
+        }
+    }
+    assert_eq!((rows, added.len()), (4, 2));
+    assert!(silent > 0, "one partition has nothing but marks");
+    assert!(added.iter().all(|(row, json)| *row == 0 && json == ADDED.as_bytes()), "{added:?}");
+    // To a source of raw events the marks are records like others.
+    let blocks = drain(cleansed(false), 1, start(10));
+    let dead: usize = blocks.values().flatten().map(|block| block.dead.len()).sum();
+    assert_eq!(dead, 4);
+    assert!(blocks.values().flatten().all(|block| block.watermark == Carried::Nothing && block.enrichments.is_empty()));
 }
 
 #[test]

@@ -71,6 +71,13 @@ impl Watermarks {
         }
     }
 
+    /// Whoever wrote the partition says that its watermark is `watermark`: no event with a time up to it comes any more.
+    /// Wakes an idle partition.
+    pub fn carry(&mut self, partition: usize, watermark: EventTime) {
+        // The same as the newest event from which it would follow.
+        self.observe(partition, watermark.plus_ms(self.bound_ms).plus_ms(1));
+    }
+
     /// The partition fell silent or ended. An ended one stays so.
     pub fn set_activity(&mut self, partition: usize, activity: Activity) {
         let progress = &mut self.partitions[partition];
@@ -157,6 +164,18 @@ mod tests {
         assert_eq!(watermarks.advance(), EventTime(i64::MAX - 2));
         watermarks.set_activity(0, Activity::Ended);
         assert_eq!(watermarks.advance(), EventTime::MAX);
+    }
+
+    #[test]
+    fn a_watermark_that_is_carried_is_the_partitions() {
+        let mut watermarks = of(40, 2);
+        watermarks.carry(0, EventTime(1_000));
+        watermarks.carry(1, EventTime(700));
+        assert_eq!(watermarks.advance(), EventTime(700));
+        watermarks.carry(1, EventTime(600));
+        assert_eq!(watermarks.advance(), EventTime(700), "never back");
+        watermarks.carry(1, EventTime(2_000));
+        assert_eq!(watermarks.advance(), EventTime(1_000));
     }
 
     #[test]

@@ -27,6 +27,26 @@ impl RawRecords {
     }
 }
 
+/// What a block says of the watermark of its partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Carried {
+    /// Nothing, as raw events do: it follows from their times.
+    #[default]
+    Nothing,
+    /// Whoever wrote the partition says how far event time has come there, but not in this block.
+    Later,
+    /// It is this, behind everything in the block, in milliseconds.
+    At(i64),
+}
+
+impl Carried {
+    /// Whether there is a new watermark.
+    #[must_use]
+    pub fn is_news(self) -> bool {
+        matches!(self, Self::At(_))
+    }
+}
+
 /// The type id of a dropped row: a block has far fewer types.
 const DROPPED: u16 = u16::MAX;
 
@@ -59,6 +79,11 @@ pub struct EventBatch {
     pub raw: RawRecords,
     /// Lookup-table contents that arrived as events of this block, each with its row.
     pub snapshots: Vec<(u32, TableSnapshot)>,
+    /// What lookup tables added to rows before they were written where they were read from: the row and its values, as
+    /// JSON by `table.field`. Rows in order; only cleansed events have any.
+    pub enrichments: Vec<(u32, Bytes)>,
+    /// What the block says of its partition's watermark.
+    pub watermark: Carried,
     /// What failed to parse or to validate.
     pub dead: Vec<DeadLetter>,
 }

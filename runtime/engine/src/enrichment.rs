@@ -114,8 +114,11 @@ impl Enrichment {
         }
     }
 
-    /// Fills the `enrich.` columns of a batch.
+    /// Fills the `enrich.` columns of a batch: with what was added before, or else with what the tables say.
     pub(crate) fn fill(&self, plan: &ExtractionPlan, batch: &mut EventBatch, telemetry: &Telemetry) {
+        if !batch.enrichments.is_empty() {
+            fill_with_carried(plan, batch);
+        }
         for table in &self.tables {
             let prefix = format!("enrich.{}.", table.spec.name);
             let wanted: Vec<(usize, usize)> = plan
@@ -136,11 +139,7 @@ impl Enrichment {
             telemetry.not_enriched.add((found.len() - hits) as u64);
             let columns = wanted.into_iter().map(|(slot, field)| {
                 let texts = found.iter().map(|row| row.and_then(|row| row[field].as_deref()));
-                let column: ArrayRef = match plan.slots()[slot].kind {
-                    ColumnType::Text => Arc::new(texts.collect::<StringArray>()),
-                    kind => convert(texts.map(Value::from), kind),
-                };
-                (slot, column)
+                (slot, column_of(texts, plan.slots()[slot].kind))
             });
             let columns: Vec<_> = columns.collect();
             columns.into_iter().for_each(|(slot, column)| batch.columns[slot] = column);
@@ -194,6 +193,28 @@ impl Table {
         let newest = event_time.saturating_add(self.spec.max_ahead_ms.max(0));
         let after = || self.snapshots.range(event_time..=newest).next();
         before.or_else(after).map(|(_, rows)| &**rows)
+    }
+}
+
+/// Fills the `enrich.` columns with what the batch brings.
+fn fill_with_carried(plan: &ExtractionPlan, batch: &mut EventBatch) {
+    let carried = std::mem::take(&mut batch.enrichments);
+    let parsed: Vec<(u32, BTreeMap<String, String>)> =
+        carried.iter().map(|(row, json)| (*row, serde_json::from_slice(json).unwrap_or_default())).collect();
+    for (slot, wanted) in plan.slots().iter().enumerate() {
+        let Some(field) = wanted.path.strip_prefix("enrich.") else { continue };
+        let mut texts: Vec<Option<&str>> = vec![None; batch.rows()];
+        for (row, fields) in &parsed {
+            texts[*row as usize] = fields.get(field).map(String::as_str);
+        }
+        batch.columns[slot] = column_of(texts.into_iter(), wanted.kind);
+    }
+}
+
+fn column_of<'a>(texts: impl Iterator<Item = Option<&'a str>>, kind: ColumnType) -> ArrayRef {
+    match kind {
+        ColumnType::Text => Arc::new(texts.collect::<StringArray>()),
+        kind => convert(texts.map(Value::from), kind),
     }
 }
 

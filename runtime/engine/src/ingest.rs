@@ -5,7 +5,7 @@
 //! is in the tick log. A re-run makes the ticks that the log says.
 
 use crate::batch::EventBatch;
-use crate::engine::retry::{FIRST_PAUSE, retry};
+use crate::engine::retry::{Patience, retry};
 use crate::error::EngineError;
 use crate::ids::{Offset, Partition};
 use crate::plan::ExtractionPlan;
@@ -86,8 +86,7 @@ pub(crate) struct Ingest {
     lanes: Vec<Lane>,
     next: usize,
     replay: VecDeque<TickRecord>,
-    /// Before the source is asked for the second time.
-    pub(crate) retry_pause: Duration,
+    pub(crate) patience: Patience,
 }
 
 impl Ingest {
@@ -99,6 +98,7 @@ impl Ingest {
         partitions: &[PartitionState],
         next: usize,
         replay: &[EpochRecord],
+        patience: Patience,
     ) -> Result<Self, EngineError> {
         let mut cuts: BTreeMap<String, Vec<Offset>> = BTreeMap::new();
         for record in replay {
@@ -121,7 +121,7 @@ impl Ingest {
             block_records: limits.records.div_ceil(expected),
             block_bytes: limits.block_bytes,
         };
-        retry(FIRST_PAUSE, || source.start(start.clone()))?;
+        retry(patience, || source.start(start.clone()))?;
         let known = partitions.iter().map(|partition| Lane {
             ended: partition.activity == "ended",
             idle: partition.activity == "idle",
@@ -135,7 +135,7 @@ impl Ingest {
             }
         }
         let replay = replay.iter().flat_map(|record| record.ticks.iter().cloned()).collect();
-        let mut ingest = Self { source, limits, lanes, next, replay, retry_pause: FIRST_PAUSE };
+        let mut ingest = Self { source, limits, lanes, next, replay, patience };
         ingest.meet_partitions();
         for lane in &ingest.lanes {
             if lane.place.is_none() && !lane.ended {
@@ -245,7 +245,7 @@ impl Ingest {
             let wait = deadline.saturating_duration_since(Instant::now()) / count as u32;
             let lane = &mut self.lanes[index];
             let Some(place) = lane.place.filter(|_| !lane.ended) else { continue };
-            match retry(self.retry_pause, || self.source.next(place, wait))? {
+            match retry(self.patience, || self.source.next(place, wait))? {
                 Next::Block(batch) => {
                     records += batch.records;
                     self.next = (index + 1) % count;
@@ -255,7 +255,10 @@ impl Ingest {
                     }
                 }
                 Next::Pending => {
-                    if lane.falls_idle(idle_after) {
+                    if !self.source.reachable() {
+                        // Nobody knows whether it has something.
+                        lane.silent_since = None;
+                    } else if lane.falls_idle(idle_after) {
                         tick.record.idle.push(index as u32);
                     }
                 }
@@ -271,8 +274,8 @@ impl Ingest {
     fn take(&mut self, tick: &mut TickInput, index: usize, mut batch: EventBatch) {
         let lane = &mut self.lanes[index];
         lane.position = batch.end;
-        // A block without records only moves the position: past what a source keeps for itself.
-        if batch.records > 0 {
+        // A block with neither only moves the position: past what a source keeps for itself.
+        if batch.records > 0 || batch.watermark.is_news() {
             (lane.idle, lane.silent_since) = (false, None);
             // Found idle and heard of in one tick: it is not idle.
             tick.record.idle.retain(|idle| *idle != index as u32);
@@ -298,7 +301,7 @@ impl Ingest {
             let place = lane.place.ok_or_else(gone)?;
             let name = lane.name.clone();
             let batch = loop {
-                match retry(self.retry_pause, || self.source.next(place, Duration::from_secs(1)))? {
+                match retry(self.patience, || self.source.next(place, Duration::from_secs(1)))? {
                     Next::Block(batch) => break batch,
                     Next::Pending => {}
                     Next::End => {

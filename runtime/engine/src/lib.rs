@@ -34,6 +34,7 @@ pub mod inspect;
 pub mod memory;
 
 pub use dedup::DedupSettings;
+pub use engine::retry::{Patience, retry};
 pub use engine::{Engine, EngineParts, EngineSettings, Step};
 pub use error::EngineError;
 pub use ingest::TickLimits;

@@ -93,6 +93,12 @@ pub trait Source: Send {
         None
     }
 
+    /// Whether a partition that has nothing is known to have nothing. Where nobody answers, silence says nothing, and no
+    /// partition is idle for it.
+    fn reachable(&self) -> bool {
+        true
+    }
+
     /// Everything before these positions is committed: a source may tell those who watch it. Nothing depends on it.
     fn committed(&mut self, _positions: &Positions) {}
 }
@@ -112,6 +118,10 @@ pub trait Sink: Send {
     /// Where the source will go on when the epoch that is prepared next is committed: for sinks that publish it with the
     /// rows.
     fn positions(&mut self, _positions: &Positions) {}
+
+    /// The source's watermark behind the epoch that is prepared next, in milliseconds: for sinks whose readers need it. Not called before
+    /// there is one.
+    fn watermark(&mut self, _watermark_ms: i64) {}
 
     /// Makes the rows of `epoch` durable. The handle is what [`Sink::finalise`] needs after a restart.
     fn prepare(&mut self, epoch: Epoch) -> Result<Vec<u8>, PortError>;

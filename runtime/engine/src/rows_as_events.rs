@@ -34,8 +34,7 @@ impl StageRows {
             type_ids: vec![0; count],
             types: vec![name.as_str().into()],
             raw: self.records(stage, &name),
-            snapshots: Vec::new(),
-            dead: Vec::new(),
+            ..EventBatch::default()
         }
     }
 

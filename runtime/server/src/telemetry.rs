@@ -3,6 +3,9 @@
 //! Names, types and help texts stand here and nowhere else; the crates that count know nothing of Prometheus.
 
 mod exposition;
+mod kafka;
+
+pub use kafka::KafkaWatch;
 mod process;
 
 use crate::lineage::LineageTelemetry;
@@ -29,6 +32,7 @@ pub struct Exporter {
     engine: Arc<Telemetry>,
     guests: BTreeMap<String, Arc<GuestTelemetry>>,
     state: OnceLock<StateInspector>,
+    kafka: OnceLock<KafkaWatch>,
     lineage: OnceLock<Arc<LineageTelemetry>>,
 }
 
@@ -43,6 +47,7 @@ impl Exporter {
             engine,
             guests,
             state: OnceLock::new(),
+            kafka: OnceLock::new(),
             lineage: OnceLock::new(),
         }
     }
@@ -56,6 +61,11 @@ impl Exporter {
     /// Tells sizes of this state from now on. Only the first one counts.
     pub fn watch_state(&self, state: StateInspector) {
         let _ = self.state.set(state);
+    }
+
+    /// Tells how far the connectors to Kafka are from now on. Only the first ones count.
+    pub fn watch_kafka(&self, kafka: KafkaWatch) {
+        let _ = self.kafka.set(kafka);
     }
 
     /// Tells what became of events of lineage from now on.
@@ -84,6 +94,7 @@ impl Exporter {
         self.render_stages(&mut text);
         self.render_guests(&mut text);
         self.render_state(&mut text);
+        self.kafka.get().into_iter().for_each(|kafka| kafka.render(&mut text));
         if let Some(lineage) = self.lineage.get() {
             text.family("tidemark_lineage_events_total", Counter, "Events of lineage by what became of them.");
             text.sample(&[("outcome", "delivered")], lineage.delivered.get() as f64);

@@ -96,3 +96,13 @@ fn usage_mistakes_exit_with_two() {
         assert_eq!(tidemark(arguments).code, Some(2), "{arguments:?}");
     }
 }
+
+#[test]
+fn the_shipped_configurations_are_valid() {
+    support::job::metrics_folder();
+    for name in ["tidemark.toml", "kafka.toml"] {
+        let config = support::workspace().join("examples/livepeer").join(name);
+        let run = tidemark(&["validate", text(&config)]).fine();
+        assert!(run.stdout.contains("is valid"), "{run:#?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! A real Apache Kafka broker for tests: one node in KRaft mode, started from the jars that `cargo xtask setup` put in
 //! the target folder, on free ports of the loopback interface, with its data in a folder that goes away with it.
 //!
-//! Nothing here knows Tidemark or a Kafka client: tests of any crate can use it.
+//! Nothing here knows Tidemark: tests of any crate can use it. With the feature `client` there is a client, too.
 //!
 //! ```no_run
 //! # fn main() {
@@ -12,6 +12,10 @@
 
 mod broker;
 mod jars;
+#[cfg(feature = "client")]
+pub mod outside;
+#[cfg(feature = "client")]
+mod rights;
 mod probe;
 mod process;
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const EVENTS: u32 = 1_000_000;
+pub(super) const EVENTS: u32 = 1_000_000;
 const STREAMS: u32 = 1_000;
 const SEED: u32 = 1;
 
@@ -83,6 +83,16 @@ impl Job {
         Ok(Self { input: generate(&folder)?, folder })
     }
 
+    /// Where benchmarks keep their files.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The events.
+    pub(super) fn input(&self) -> &Path {
+        &self.input
+    }
+
     fn measure(&self) -> Result<Rounds> {
         let has_two_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2);
         let mut rounds = Rounds::default();
@@ -128,13 +138,7 @@ impl Job {
 
     /// Tidemark bound to `cores`. The folder is as new, but for compiled modules.
     fn tidemark_on(&self, cores: &str, workers: usize, data: &Path) -> Result<Command> {
-        for entry in data.read_dir().into_iter().flatten() {
-            let path = entry?.path();
-            if path.file_name() != Some("modules".as_ref()) {
-                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-                removed.with_context(|| format!("cannot remove {}", path.display()))?;
-            }
-        }
+        empty(data)?;
         let mut command = pinned::command(&workspace::built("tidemark"), cores);
         command.arg("run").arg(workspace::root().join(CONFIG)).arg("--input").arg(&self.input);
         command.arg("--data").arg(data).args(["--workers", &workers.to_string()]);
@@ -167,6 +171,18 @@ impl Job {
         let mut command = Command::new(workspace::built("tidemark"));
         output_of(command.args(["sql", "--format", "csv", "--data"]).arg(self.data(workers)).arg(query))
     }
+}
+
+/// Makes a data folder as new, but for compiled modules.
+pub(super) fn empty(data: &Path) -> Result<()> {
+    for entry in data.read_dir().into_iter().flatten() {
+        let path = entry?.path();
+        if path.file_name() != Some("modules".as_ref()) {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The rows as the baseline writes them.

@@ -4,6 +4,7 @@
 mod boundary;
 mod figures;
 mod job;
+mod kafka;
 mod keys;
 mod languages;
 mod latest;
@@ -19,7 +20,7 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, profile, boundary, languages, state, keys, latest or all";
+pub(crate) const HELP: &str = "job, profile, boundary, languages, state, keys, latest, kafka or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -31,6 +32,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "state" => &[Benchmark::State],
         "keys" => &[Benchmark::Keys],
         "latest" => &[Benchmark::Latest],
+        "kafka" => &[Benchmark::Kafka],
         "all" => &[
             Benchmark::Job,
             Benchmark::Profile,
@@ -39,10 +41,14 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::State,
             Benchmark::Keys,
             Benchmark::Latest,
+            Benchmark::Kafka,
         ],
         other => bail!("there is no benchmark `{other}`: {HELP}"),
     };
     setup::for_the_build()?;
+    if chosen.contains(&Benchmark::Kafka) {
+        setup::for_everything()?;
+    }
     metrics::run()?;
     build(chosen)?;
     for benchmark in chosen {
@@ -54,6 +60,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::State => ("State", state::run()?),
             Benchmark::Keys => ("Keys", keys::run()?),
             Benchmark::Latest => ("Latest", latest::run()?),
+            Benchmark::Kafka => ("Kafka", kafka::run()?),
         };
         let text = format!("{}\n{measured}", machine::describe()?);
         results::replace(title, &text)?;
@@ -78,6 +85,8 @@ enum Benchmark {
     Keys,
     /// The newest row of a key among ten million rows, over HTTP.
     Latest,
+    /// The job between topics of Kafka.
+    Kafka,
 }
 
 /// Builds what the benchmarks run. The whole workspace is chosen so that dependencies have the features that they have
@@ -88,7 +97,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
     for benchmark in chosen {
         command.args(match benchmark {
             Benchmark::Job => &["--bin", "tidemark", "--bin", "baseline"][..],
-            Benchmark::Profile | Benchmark::Keys => &["--bin", "tidemark"],
+            Benchmark::Profile | Benchmark::Keys | Benchmark::Kafka => &["--bin", "tidemark"],
             Benchmark::Boundary => &["--example", "boundary"],
             Benchmark::Languages => &["--example", "languages"],
             Benchmark::State => &["--example", "five_million_keys"],

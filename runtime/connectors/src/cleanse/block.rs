@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use std::ops::Range;
+use tidemark_engine::batch::Carried;
 use tidemark_engine::ids::{Offset, Partition};
 
 /// How much is kept of a record that is longer than the limit.
@@ -20,6 +21,11 @@ pub struct RawBlock {
     pub buffer: Bytes,
     /// The records, in the order of their positions.
     pub records: Vec<RawRecord>,
+    /// What lookup tables added to records before: the record's place in `records` and its bytes in the buffer, JSON by
+    /// `table.field`, in the order of records. Only cleansed events have any.
+    pub enrichments: Vec<(u32, Range<u32>)>,
+    /// What the block says of its partition's watermark.
+    pub watermark: Carried,
 }
 
 impl RawBlock {

@@ -60,7 +60,7 @@ impl Decoder {
 
     /// Decodes a block: every record becomes a row or a dead letter.
     pub fn decode(&mut self, block: RawBlock) -> EventBatch {
-        let RawBlock { partition, start, end, buffer, records } = block;
+        let RawBlock { partition, start, end, buffer, records, enrichments, watermark } = block;
         let count = records.len();
         let mut batch = EventBatch {
             partition,
@@ -73,17 +73,24 @@ impl Decoder {
             interest: Vec::with_capacity(count),
             type_ids: Vec::with_capacity(count),
             raw: RawRecords { buffer: Bytes::new(), ranges: Vec::with_capacity(count) },
+            watermark,
             ..EventBatch::default()
         };
         self.types.next_block();
-        for record in records {
+        let mut enrichments = enrichments.into_iter().peekable();
+        for (place, record) in records.into_iter().enumerate() {
             let text = &buffer[record.range.start as usize..record.range.end as usize];
             let row = match record.too_long {
                 Some(length) => Err(too_long(length)),
                 None => self.row(text, &mut batch),
             };
+            let added = enrichments.next_if(|(enriched, _)| *enriched as usize == place);
             match row {
                 Ok(()) => {
+                    let row = batch.offsets.len() as u32;
+                    batch
+                        .enrichments
+                        .extend(added.map(|(_, json)| (row, buffer.slice(json.start as usize..json.end as usize))));
                     batch.offsets.push(record.offset);
                     batch.raw.ranges.push(record.range);
                 }

@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef};
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidemark_engine::batch::EventBatch;
+use tidemark_engine::batch::{Carried, EventBatch};
 use tidemark_engine::dead_letter::Reason;
 use tidemark_engine::descriptor::ColumnType;
 use tidemark_engine::ids::{Offset, Partition};
@@ -23,7 +23,15 @@ fn block(lines: &[&[u8]]) -> RawBlock {
         RawRecord { offset: Offset(u64::from(range.start)), range, too_long: None }
     });
     let records = records.collect();
-    RawBlock { partition: Partition(3), start: Offset(0), end: Offset(buffer.len() as u64), buffer, records }
+    RawBlock {
+        partition: Partition(3),
+        start: Offset(0),
+        end: Offset(buffer.len() as u64),
+        buffer,
+        records,
+        enrichments: Vec::new(),
+        watermark: Carried::Nothing,
+    }
 }
 
 fn plan(slots: &[(&str, ColumnType)]) -> Arc<ExtractionPlan> {
@@ -438,4 +446,18 @@ fn the_captured_scrape_keeps_every_orchestrator_apart() {
     table.row_keys.truncate(1);
     let snapshots = read_table_files(&[table]).expect("a good file");
     assert_eq!(snapshots[0].ambiguous, 5);
+}
+
+#[test]
+fn what_was_added_before_stays_with_its_row() {
+    let event = br#"{"type":"t","timestamp":"1767908945298"}"#;
+    let mut block = block(&[event, b"rubbish", event]);
+    let bytes = [&block.buffer[..], br#"{"o.address":"0x1"}{"o.address":"0x2"}"#].concat();
+    let at = block.buffer.len() as u32;
+    block.buffer = bytes.into();
+    block.enrichments = vec![(1, at..at + 19), (2, at + 19..at + 38)];
+    block.watermark = Carried::At(7);
+    let batch = Decoder::new(&CleanseSettings::default(), plan(&[])).expect("good settings").decode(block);
+    assert_eq!((batch.rows(), batch.dead.len(), batch.watermark), (2, 1, Carried::At(7)));
+    assert_eq!(batch.enrichments, [(1, Bytes::from_static(br#"{"o.address":"0x2"}"#))]);
 }

@@ -1,7 +1,8 @@
-//! What the Kafka source and the Kafka sink share: properties, connections and what errors mean.
+//! What the Kafka source and the Kafka sink share: properties, connections, names and what errors mean.
 
 mod connection;
 mod error;
+mod partition_name;
 mod properties;
 mod topic_writer;
 
@@ -10,7 +11,14 @@ pub use topic_writer::TopicWriter;
 
 pub(crate) use connection::{Connection, Context};
 pub(crate) use error::{Verdict, advice, code_of};
+pub(crate) use partition_name::PartitionName;
 pub(crate) use properties::Owned;
+
+/// A header of cleansed events: what lookup tables added, as JSON by `table.field`.
+pub(crate) const ENRICHMENT_HEADER: &str = "tidemark-enrichment";
+
+/// The header of a record without a value that says how far event time has come: milliseconds since 1970, in digits.
+pub(crate) const WATERMARK_HEADER: &str = "tidemark-watermark";
 
 /// Whether a topic can have this name.
 pub(crate) fn is_topic_name(text: &str) -> bool {

@@ -11,11 +11,38 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
-/// Properties by name, as librdkafka spells them.
+/// Properties by name, as librdkafka spells them. The dots of a name may also be written as those of nested tables.
 #[derive(Clone, PartialEq, Default, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "BTreeMap<String, Node>")]
 pub struct Properties(BTreeMap<String, Value>);
+
+/// A value, or properties whose names begin alike.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be a text, a number, true or false")]
+enum Node {
+    Value(Value),
+    Table(BTreeMap<String, Node>),
+}
+
+impl From<BTreeMap<String, Node>> for Properties {
+    fn from(nodes: BTreeMap<String, Node>) -> Self {
+        let mut properties = BTreeMap::new();
+        flatten("", nodes, &mut properties);
+        Self(properties)
+    }
+}
+
+fn flatten(prefix: &str, nodes: BTreeMap<String, Node>, properties: &mut BTreeMap<String, Value>) {
+    for (name, node) in nodes {
+        let name = format!("{prefix}{name}");
+        match node {
+            Node::Value(value) => drop(properties.insert(name, value)),
+            Node::Table(inner) => flatten(&format!("{name}."), inner, properties),
+        }
+    }
+}
 
 /// A value: TOML has types where librdkafka has texts.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -55,13 +82,42 @@ impl Properties {
         for name in self.0.keys() {
             let base = base_name(name);
             if let Some((_, reason)) = owned.iter().find(|(owned, _)| *owned == base) {
-                mistakes.push(format!("{section}.\"{name}\": {reason}"));
+                mistakes.push(format!("{section}.{name}: {reason}"));
             }
             if base != name && self.0.contains_key(base) {
-                mistakes.push(format!("{section}.\"{name}\": \"{base}\" is there as well: keep one of the two"));
+                mistakes.push(format!("{section}.{name}: \"{base}\" is there as well: keep one of the two"));
             }
         }
         mistakes
+    }
+
+    /// Files with values are found from this folder, where their paths are relative.
+    pub fn files_beside(&mut self, folder: &Path) {
+        for (name, value) in &mut self.0 {
+            if name.ends_with(FROM_FILE)
+                && let Value::Text(path) = value
+            {
+                *path = folder.join(&*path).display().to_string();
+            }
+        }
+    }
+
+    /// What is missing of the variables and the files that values come from, `section` being where they stand.
+    #[must_use]
+    pub fn missing(&self, section: &str, environment: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+        let mut missing = Vec::new();
+        for (name, value) in &self.0 {
+            let value = value.to_string();
+            if name.ends_with(FROM_ENVIRONMENT) && environment(&value).is_none() {
+                missing.push(format!("{section}.{name}: the environment has no variable {value}: set it"));
+            }
+            if name.ends_with(FROM_FILE)
+                && let Err(error) = File::open(&value)
+            {
+                missing.push(format!("{section}.{name}: cannot read {value}: {error}"));
+            }
+        }
+        missing
     }
 
     /// Sets them on `config`. The error says what to do; it shows no value.
@@ -189,13 +245,37 @@ mod tests {
     }
 
     #[test]
+    fn dots_may_be_those_of_tables() {
+        let flat = properties(r#"{"sasl.mechanism": "PLAIN", "sasl.password_env": "X", "ssl.key.pem": "y"}"#);
+        assert!(
+            properties(r#"{"sasl": {"mechanism": "PLAIN", "password_env": "X"}, "ssl.key": {"pem": "y"}}"#) == flat
+        );
+        let error = serde_json::from_str::<Properties>(r#"{"sasl": ["x"]}"#).unwrap_err().to_string();
+        assert!(error.contains("must be a text"), "{error}");
+    }
+
+    #[test]
     fn what_is_owned_or_said_twice_is_a_mistake() {
         let found =
             properties(r#"{"group.id": "a", "group.id_env": "B", "sasl.password": "x", "sasl.password_env": "Y"}"#)
                 .mistakes("source.properties", &OWNED);
         assert_eq!(found.len(), 4, "{found:?}");
-        assert_eq!(found[0], r#"source.properties."group.id": set `group` instead"#);
+        assert_eq!(found[0], "source.properties.group.id: set `group` instead");
         assert!(found[3].contains("keep one of the two"), "{found:?}");
+    }
+
+    #[test]
+    fn what_values_come_from_must_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("there"), "x").unwrap();
+        let mut properties = properties(
+            r#"{"a.b_env": "SET", "c_env": "NOT_SET", "d_file": "there", "e_file": "not_there", "f": "not_there"}"#,
+        );
+        properties.files_beside(folder.path());
+        let environment = |name: &str| (name == "SET").then(|| "x".to_owned());
+        let missing = properties.missing("p", &environment);
+        assert_eq!(missing.len(), 2, "{missing:?}");
+        assert!(missing[0].starts_with("p.c_env: ") && missing[1].starts_with("p.e_file: "), "{missing:?}");
     }
 
     #[test]

@@ -32,6 +32,7 @@ enum Request {
     Prepare(Epoch, Sender<Result<Vec<u8>, PortError>>),
     Finalise(Epoch, Vec<u8>, Sender<Result<(), PortError>>),
     Positions(Positions),
+    Watermark(i64),
     /// Answers whether the sink needs rows again.
     Recover(Epoch, Option<Vec<u8>>, Sender<Result<bool, PortError>>),
 }
@@ -102,6 +103,10 @@ impl Sink for SinkOnThread {
         let _ = self.send(Request::Positions(positions.clone()));
     }
 
+    fn watermark(&mut self, watermark_ms: i64) {
+        let _ = self.send(Request::Watermark(watermark_ms));
+    }
+
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
         self.needs_rows = self.ask(|answer| Request::Recover(committed, handle.map(<[u8]>::to_vec), answer))?;
         Ok(())
@@ -143,6 +148,7 @@ impl Writer {
                     }
                 }
                 Request::Positions(positions) => self.sink.positions(&positions),
+                Request::Watermark(watermark_ms) => self.sink.watermark(watermark_ms),
                 Request::Prepare(epoch, answer) => {
                     *self.failure.lock() = None;
                     let prepared = self.write_all().and_then(|()| self.sink.prepare(epoch));

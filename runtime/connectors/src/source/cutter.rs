@@ -12,6 +12,7 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::Read;
 use std::mem;
+use tidemark_engine::batch::Carried;
 use tidemark_engine::ids::{Offset, Partition};
 use tidemark_engine::ports::SourceStart;
 
@@ -211,7 +212,15 @@ impl<R: Read> BlockCutter<R> {
         if self.cuts.front() == Some(&end.0) {
             self.cuts.pop_front();
         }
-        RawBlock { partition: self.partition, start, end, buffer, records }
+        RawBlock {
+            partition: self.partition,
+            start,
+            end,
+            buffer,
+            records,
+            enrichments: Vec::new(),
+            watermark: Carried::Nothing,
+        }
     }
 
     /// The input has no more, for ever or for now.

@@ -1,6 +1,6 @@
 //! What tests of the sink share: rows that depend on the epoch alone, and the engine's part: commits, deaths, restarts.
 
-use super::{LONG, Outside, fresh};
+use super::{Outside, fresh};
 use arrow_array::{
     ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array,
 };
@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 use tidemark_connectors::cleanse::CleanseSettings;
 use tidemark_connectors::fail_point::{self, FailPoint};
 use tidemark_connectors::sink::kafka::{KafkaSink, KafkaSinkNames, KafkaSinkSettings, MetricsSettings};
@@ -16,19 +15,17 @@ use tidemark_engine::descriptor::{ColumnType, OutputColumn};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::Table;
 use tidemark_engine::ports::{PortError, Sink};
+use tidemark_engine::{Patience, retry};
 
 /// Recovers as the engine does: what may go away by itself, as while brokers agree on who coordinates, is tried again.
 pub fn recover(sink: &mut KafkaSink, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
-    let deadline = Instant::now() + LONG;
-    loop {
-        match sink.recover(committed, handle) {
-            Err(PortError::Retry(_)) if Instant::now() < deadline => {}
-            recovered => return recovered,
-        }
-    }
+    retry(Patience::default(), || sink.recover(committed, handle)).map_err(|error| PortError::Stop(error.to_string()))
 }
 
 const TIME_MS: i64 = 1_767_908_945_298;
+
+/// What lookup tables added to an event, as the archive writes it.
+pub const ADDED: &str = r#"{"orchestrators.address":"0x1"}"#;
 
 /// A job with a sink, as it is on disk.
 pub struct Job {
@@ -174,7 +171,8 @@ pub fn event_rows(table: &Table, raw: &[String]) -> RecordBatch {
         text("id"),
         text("input/0"),
         Arc::new(UInt64Array::from_iter_values(0..count as u64)),
-        text("{}"),
+        // What lookup tables added to the first one.
+        Arc::new((0..count).map(|row| (row == 0).then_some(ADDED)).collect::<StringArray>()),
         Arc::new(UInt64Array::from(vec![1; count])),
         Arc::new(StringArray::from(raw.to_vec())),
     ];

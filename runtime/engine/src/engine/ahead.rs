@@ -1,12 +1,11 @@
 //! What draining must know of the timers that are still open, over all stages and shards.
 
 use super::EngineError;
-use super::retry::retry;
+use super::retry::{Patience, retry};
 use crate::drain::Ahead;
 use crate::job::Job;
 use crate::ports::StateShard;
 use crate::stage::Stage;
-use std::time::Duration;
 use tidemark_dataflow::EventTime;
 
 /// Timers of the stages that run: those of a quarantined one wait for the end of time.
@@ -15,7 +14,7 @@ pub(super) struct OpenTimers<'a> {
     pub(super) shards: &'a mut [Box<dyn StateShard>],
     /// Poison groups by stage.
     pub(super) poison: &'a [u32],
-    pub(super) retry_pause: Duration,
+    pub(super) patience: Patience,
 }
 
 impl OpenTimers<'_> {
@@ -35,7 +34,7 @@ impl Ahead for OpenTimers<'_> {
         let mut earliest: Option<EventTime> = None;
         for (stage, delay_ms) in stages {
             for shard in &mut *self.shards {
-                if let Some(due) = retry(self.retry_pause, || shard.earliest(stage))? {
+                if let Some(due) = retry(self.patience, || shard.earliest(stage))? {
                     let due = due.plus_ms(delay_ms);
                     earliest = Some(earliest.map_or(due, |earliest| earliest.min(due)));
                 }
@@ -50,7 +49,7 @@ impl Ahead for OpenTimers<'_> {
         for (stage, watermark) in stages {
             for shard in &mut *self.shards {
                 let room = limit - count;
-                count += retry(self.retry_pause, || shard.count_due(stage, watermark, room))?;
+                count += retry(self.patience, || shard.count_due(stage, watermark, room))?;
             }
         }
         Ok(count)

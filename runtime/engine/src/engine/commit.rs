@@ -8,7 +8,7 @@
 //! | the state has it | this epoch | sinks finalise it |
 //! | sinks have shown it | this epoch | nothing |
 
-use super::outputs::handle_key;
+use super::outputs::{Reached, handle_key};
 use super::retry::retry;
 use super::{Engine, EngineError, OpenEpoch};
 use crate::fail_point;
@@ -23,10 +23,10 @@ impl Engine {
     /// The epoch protocol: prepare, decide, finalise.
     pub(super) fn commit(&mut self) -> Result<(), EngineError> {
         let started = Instant::now();
-        let (number, again, pause) = (self.epoch.number, self.replay.pop_front(), self.retry_pause);
+        let (number, again, patience) = (self.epoch.number, self.replay.pop_front(), self.patience);
         (self.hook)(fail_point::PREPARE);
-        let handles =
-            self.outputs.prepare(number, &self.ingest.committing(), again.as_ref().map(|record| &record.handles))?;
+        let reached = self.reached();
+        let handles = self.outputs.prepare(number, &reached, again.as_ref().map(|record| &record.handles))?;
         (self.hook)(fail_point::PREPARED);
         if let (None, Some(log)) = (&again, &mut self.tick_log) {
             let record = EpochRecord {
@@ -35,7 +35,7 @@ impl Engine {
                 handles: handles.clone(),
             };
             let record = record.encode();
-            retry(pause, || log.append(number, &record))?;
+            retry(patience, || log.append(number, &record))?;
         }
         (self.hook)(fail_point::LOGGED);
         self.commit_state(number, &handles)?;
@@ -53,6 +53,13 @@ impl Engine {
         self.checkpoint(number)
     }
 
+    /// How far everything is that the open epoch takes in.
+    fn reached(&self) -> Reached {
+        // Behind the end of the source the watermark goes on to the end of time, which is no news for anybody else.
+        let watermark = self.progress.drain.is_none().then(|| self.watermarks.current());
+        Reached { positions: self.ingest.committing(), watermark: watermark.filter(|at| *at != EventTime::MIN) }
+    }
+
     /// The commit point: one synced write of everything that the epoch changed.
     fn commit_state(&mut self, number: Epoch, handles: &[(String, Vec<u8>)]) -> Result<(), EngineError> {
         let mut meta = MetaBatch::default();
@@ -63,7 +70,7 @@ impl Engine {
         self.keep_progress(number);
         meta.puts.push(self.progress.entry());
         meta.puts.extend(handles.iter().map(|(name, handle)| (handle_key(name), handle.clone())));
-        retry(self.retry_pause, || self.state.commit(&mut self.shards, &meta))
+        retry(self.patience, || self.state.commit(&mut self.shards, &meta))
     }
 
     fn keep_progress(&mut self, number: Epoch) {
@@ -92,12 +99,12 @@ impl Engine {
         let every = self.settings.checkpoint_every;
         let due = every > 0 && number.0.is_multiple_of(every) || self.progress.finished;
         let Some(store) = self.checkpoints.as_mut().filter(|_| due && every > 0) else { return Ok(()) };
-        let (folder, pause) = (&self.settings.snapshot_folder, self.retry_pause);
-        retry(pause, || self.state.snapshot(folder))?;
+        let (folder, patience) = (&self.settings.snapshot_folder, self.patience);
+        retry(patience, || self.state.snapshot(folder))?;
         (self.hook)(fail_point::SNAPSHOT);
-        retry(pause, || store.save(number, folder))?;
-        if let (Some(log), Some(oldest)) = (&mut self.tick_log, retry(pause, || store.oldest())?) {
-            retry(pause, || log.forget_before(oldest))?;
+        retry(patience, || store.save(number, folder))?;
+        if let (Some(log), Some(oldest)) = (&mut self.tick_log, retry(patience, || store.oldest())?) {
+            retry(patience, || log.forget_before(oldest))?;
         }
         self.telemetry.checkpoints.add(1);
         (self.hook)(fail_point::CHECKPOINTED);

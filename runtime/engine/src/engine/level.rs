@@ -25,7 +25,7 @@ impl Engine {
     ) -> Result<(Vec<(usize, StageRows)>, usize), EngineError> {
         let routed = self.route(level.clone(), batches, dead);
         let stages = &self.job.stages[level.clone()];
-        let (key_groups, poison, retry_pause) = (self.settings.key_groups, &self.poison, self.retry_pause);
+        let (key_groups, poison, patience) = (self.settings.key_groups, &self.poison, self.patience);
         let run = |index: usize, (worker, shard): Share<'_>| -> Result<Vec<WorkerRows>, EngineError> {
             let mut outputs = Vec::with_capacity(stages.len());
             for (place, stage) in stages.iter().enumerate() {
@@ -36,7 +36,7 @@ impl Engine {
                     next_watermark: after[stage.index],
                     key_groups,
                     quarantined: poison[stage.index] > stage.spec.error_budget,
-                    retry_pause,
+                    patience,
                 };
                 outputs.push(worker.run(shard, input, &routed[place][index])?);
             }

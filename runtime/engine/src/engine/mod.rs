@@ -4,7 +4,7 @@
 //! which partition is idle) is decided in [`crate::ingest`] and here in [`Engine::epoch_is_due`], and written down.
 
 use crate::archive;
-use crate::batch::EventBatch;
+use crate::batch::{Carried, EventBatch};
 use crate::dead_letter::DeadLetter;
 use crate::dedup::{Dedup, DedupSettings};
 use crate::drain::Drain;
@@ -36,7 +36,7 @@ pub(crate) mod retry;
 mod threads;
 
 use outputs::Outputs;
-use retry::{FIRST_PAUSE, retry};
+use retry::{Patience, retry};
 use threads::Threads;
 
 /// How an engine runs. Changing `key_groups` needs a new job; everything else may differ from run to run.
@@ -64,6 +64,8 @@ pub struct EngineSettings {
     pub checkpoint_every: u64,
     /// Where the image for a checkpoint is made, on the file system of the state.
     pub snapshot_folder: PathBuf,
+    /// How long a port that may recover is tried again.
+    pub patience: Patience,
 }
 
 /// Everything that an engine is made of.
@@ -131,7 +133,7 @@ pub struct Engine {
     dead_letters: Arc<Table>,
     telemetry: Arc<Telemetry>,
     hook: Hook,
-    retry_pause: Duration,
+    patience: Patience,
 }
 
 /// The epoch that is not committed yet.
@@ -146,6 +148,7 @@ impl Engine {
     /// Opens the job where it was committed, or anew. Finishes what a crash interrupted.
     pub fn open(parts: EngineParts) -> Result<Self, EngineError> {
         let EngineParts { settings, metrics, source, sinks, state, tables, table_files, mut tick_log, .. } = parts;
+        let patience = settings.patience;
         let found = Progress::load(&*state)?;
         let key_groups = settings.key_groups.count();
         let mut progress = found.unwrap_or_else(|| Progress::new(key_groups));
@@ -171,11 +174,18 @@ impl Engine {
         let plan = Arc::new(plan);
         let replay = match &mut tick_log {
             None => Vec::new(),
-            Some(log) => decided_since(&mut **log, progress.epoch, parts.restored)?,
+            Some(log) => decided_since(&mut **log, progress.epoch, parts.restored, patience)?,
         };
-        let outputs = Outputs::recover(sinks, &*state, &progress, &replay)?;
-        let ingest =
-            Ingest::start(source, settings.tick, plan.clone(), &progress.partitions, progress.next_partition, &replay)?;
+        let outputs = Outputs::recover(sinks, &*state, &progress, &replay, patience)?;
+        let ingest = Ingest::start(
+            source,
+            settings.tick,
+            plan.clone(),
+            &progress.partitions,
+            progress.next_partition,
+            &replay,
+            patience,
+        )?;
         let dedup = settings.dedup.map(|dedup| Dedup::open(dedup, &*state)).transpose()?;
         let enrichment = Enrichment::open(tables, table_files, &*state)?;
         let shards = state.shards(settings.workers)?;
@@ -218,16 +228,16 @@ impl Engine {
             enrichment,
             progress,
             telemetry,
-            retry_pause: FIRST_PAUSE,
+            patience,
         })
     }
 
     /// Pauses this long before a port is tried for the second time, instead of 50 ms.
     #[must_use]
     pub fn with_retry_pause(mut self, pause: Duration) -> Self {
-        self.retry_pause = pause;
-        self.outputs.retry_pause = pause;
-        self.ingest.retry_pause = pause;
+        self.patience.first_pause = pause;
+        self.outputs.patience = self.patience;
+        self.ingest.patience = self.patience;
         self
     }
 
@@ -326,8 +336,10 @@ impl Engine {
                 (None, Some(dedup)) => drop_duplicates(dedup, batch, &self.telemetry),
                 (None, None) => {}
             }
-            if let Some(newest) = batch.newest_event_time().filter(|_| again.is_none()) {
-                self.watermarks.observe(batch.partition.0 as usize, newest);
+            match (batch.watermark, batch.newest_event_time().filter(|_| again.is_none())) {
+                (Carried::Nothing, Some(newest)) => self.watermarks.observe(batch.partition.0 as usize, newest),
+                (Carried::At(watermark), _) => self.watermarks.carry(batch.partition.0 as usize, EventTime(watermark)),
+                _ => {}
             }
         }
         self.enrichment.learn(&batches);
@@ -366,7 +378,7 @@ impl Engine {
             job: &self.job,
             shards: &mut self.shards,
             poison: &self.poison,
-            retry_pause: self.retry_pause,
+            patience: self.patience,
         };
         let drain = self.progress.drain.get_or_insert(Drain::START);
         drain.next(self.watermarks.current(), self.watermarks.as_if_active(), &mut ahead)
@@ -429,8 +441,13 @@ impl Engine {
 
 /// The epochs after `committed` that the tick log says were decided: to be run again if the state is an old one.
 /// Otherwise there is at most one, which the process died before committing, and it is dropped.
-fn decided_since(log: &mut dyn TickLog, committed: Epoch, restored: bool) -> Result<Vec<EpochRecord>, EngineError> {
-    let records = retry(FIRST_PAUSE, || log.read_after(committed))?;
+fn decided_since(
+    log: &mut dyn TickLog,
+    committed: Epoch,
+    restored: bool,
+    patience: Patience,
+) -> Result<Vec<EpochRecord>, EngineError> {
+    let records = retry(patience, || log.read_after(committed))?;
     if let Some((epoch, _)) = (committed.0 + 1..).zip(&records).find(|(next, (epoch, _))| epoch.0 != *next) {
         return Err(EngineError::Job(format!(
             "the tick log has no record of epoch {epoch}, which the state, of epoch {committed}, needs next: restore a \
@@ -449,7 +466,7 @@ fn decided_since(log: &mut dyn TickLog, committed: Epoch, restored: bool) -> Res
              last run; restore the newest checkpoint, or start with an empty data folder"
         )));
     }
-    retry(FIRST_PAUSE, || log.truncate_after(committed))?;
+    retry(patience, || log.truncate_after(committed))?;
     Ok(Vec::new())
 }
 

@@ -1,7 +1,7 @@
 //! The sinks, and which of them a row goes to: all, or, while epochs are run again, only one that has lost its rows.
 
 use super::EngineError;
-use super::retry::{FIRST_PAUSE, retry};
+use super::retry::{Patience, retry};
 use crate::ids::Epoch;
 use crate::output::Table;
 use crate::ports::{Positions, Sink, StateBackend};
@@ -11,7 +11,7 @@ use crate::stage::emission::{ROWS_PER_BATCH, StageRows};
 use crate::tick_log::EpochRecord;
 use arrow_array::RecordBatch;
 use std::sync::Arc;
-use std::time::Duration;
+use tidemark_dataflow::EventTime;
 
 /// Sinks' handles of an epoch, by name.
 pub(super) type Handles = Vec<(String, Vec<u8>)>;
@@ -21,8 +21,15 @@ pub(super) struct Outputs {
     outlets: Vec<Outlet>,
     /// Epochs that are still to be run again.
     again: usize,
-    /// Before a sink is tried for the second time.
-    pub(super) retry_pause: Duration,
+    pub(super) patience: Patience,
+}
+
+/// How far the job is when an epoch is committed.
+pub(super) struct Reached {
+    /// Where the source goes on.
+    pub(super) positions: Positions,
+    /// The source's watermark, once there is one and until the source has ended.
+    pub(super) watermark: Option<EventTime>,
 }
 
 struct Outlet {
@@ -38,6 +45,7 @@ impl Outputs {
         state: &dyn StateBackend,
         progress: &Progress,
         replay: &[EpochRecord],
+        patience: Patience,
     ) -> Result<Self, EngineError> {
         let decided = Epoch(progress.epoch.0 + replay.len() as u64);
         let mut outlets = Vec::with_capacity(sinks.len());
@@ -48,7 +56,7 @@ impl Outputs {
                 }
                 None => state.meta(&handle_key(sink.name()))?,
             };
-            retry(FIRST_PAUSE, || sink.recover(decided, handle.as_deref()))?;
+            retry(patience, || sink.recover(decided, handle.as_deref()))?;
             let needs_rows = sink.needs_rows();
             if needs_rows && replay.is_empty() {
                 return Err(EngineError::Job(format!(
@@ -59,7 +67,7 @@ impl Outputs {
             }
             outlets.push(Outlet { sink, needs_rows });
         }
-        Ok(Self { outlets, again: replay.len(), retry_pause: FIRST_PAUSE })
+        Ok(Self { outlets, again: replay.len(), patience })
     }
 
     /// Whether any sink takes rows of the epoch that is open.
@@ -69,9 +77,9 @@ impl Outputs {
 
     /// Writes rows of the open epoch.
     pub(super) fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), EngineError> {
-        let (again, pause) = (self.again, self.retry_pause);
+        let (again, patience) = (self.again, self.patience);
         for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(again)) {
-            retry(pause, || outlet.sink.write(table, rows))?;
+            retry(patience, || outlet.sink.write(table, rows))?;
         }
         Ok(())
     }
@@ -92,14 +100,17 @@ impl Outputs {
     pub(super) fn prepare(
         &mut self,
         epoch: Epoch,
-        positions: &Positions,
+        reached: &Reached,
         known: Option<&Handles>,
     ) -> Result<Handles, EngineError> {
-        let (again, pause) = (self.again, self.retry_pause);
+        let (again, patience) = (self.again, self.patience);
         let mut handles = known.cloned().unwrap_or_default();
         for Outlet { sink, .. } in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(again)) {
-            sink.positions(positions);
-            let handle = retry(pause, || sink.prepare(epoch))?;
+            sink.positions(&reached.positions);
+            if let Some(watermark) = reached.watermark {
+                sink.watermark(watermark.0);
+            }
+            let handle = retry(patience, || sink.prepare(epoch))?;
             handles.retain(|(name, _)| name != sink.name());
             handles.push((sink.name().to_owned(), handle));
         }
@@ -108,11 +119,11 @@ impl Outputs {
 
     /// Makes them visible, and ends the epoch.
     pub(super) fn finalise(&mut self, epoch: Epoch, handles: &Handles) -> Result<(), EngineError> {
-        let (again, pause) = (self.again, self.retry_pause);
+        let (again, patience) = (self.again, self.patience);
         for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(again)) {
             let handle = handles.iter().find(|(name, _)| name == outlet.sink.name());
             let (_, handle) = handle.expect("every sink that takes rows has prepared them");
-            retry(pause, || outlet.sink.finalise(epoch, handle))?;
+            retry(patience, || outlet.sink.finalise(epoch, handle))?;
             outlet.needs_rows = false;
         }
         self.again = again.saturating_sub(1);

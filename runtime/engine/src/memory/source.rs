@@ -57,9 +57,8 @@ impl MemorySource {
             columns: plan.slots().iter().map(|slot| column(slot, events)).collect(),
             type_ids: names.iter().map(type_id).collect(),
             raw: raw(events),
-            snapshots: Vec::new(),
-            dead: Vec::new(),
             types: types.iter().map(|name| name.as_str().into()).collect(),
+            ..EventBatch::default()
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) mod emission;
 use crate::batch::EventBatch;
 use crate::dead_letter::DeadLetter;
 use crate::descriptor::{Side as ColumnSide, WindowSpec};
-use crate::engine::retry::retry;
+use crate::engine::retry::{Patience, retry};
 use crate::error::EngineError;
 use crate::guest::Guest;
 use crate::ids::StageId;
@@ -38,7 +38,6 @@ use arrow_array::ArrayRef;
 use emission::{Emission, StageRows};
 use route::{Consumer, RoutedRow};
 use std::sync::Arc;
-use std::time::Duration;
 use tidemark_dataflow::{EventTime, KeyGroup, KeyGroups};
 
 /// A metric, compiled against the job's extraction plan.
@@ -110,8 +109,8 @@ pub(crate) struct StageInput<'a> {
     /// Whether the module is out of budget and must not be called. Its rows are put aside, and its windows and timers
     /// wait; at the end of the input they are put aside, too.
     pub(crate) quarantined: bool,
-    /// Before the state is asked for the second time.
-    pub(crate) retry_pause: Duration,
+    /// How long the state is asked again where it may recover.
+    pub(crate) patience: Patience,
 }
 
 /// What a worker makes of a tick for one stage.
@@ -275,7 +274,7 @@ impl StageRun<'_> {
     /// Timers that the new watermark has reached, earliest first.
     fn due(&mut self) -> Result<Vec<(KeyGroup, Timer)>, EngineError> {
         let (stage, until) = (self.input.stage.id, self.input.next_watermark);
-        retry(self.input.retry_pause, || self.shard.due(stage, until, DUE_BATCH))
+        retry(self.input.patience, || self.shard.due(stage, until, DUE_BATCH))
     }
 
     /// What timers are about. Those that another kind of window left, which the metric had before, are dropped.
@@ -294,7 +293,7 @@ impl StageRun<'_> {
 
     /// Brings values into memory, before they are read one by one.
     pub(crate) fn prefetch(&mut self, keys: &[StateKey]) -> Result<(), EngineError> {
-        retry(self.input.retry_pause, || self.shard.prefetch(keys))
+        retry(self.input.patience, || self.shard.prefetch(keys))
     }
 
     pub(crate) fn set_timer(&mut self, group: KeyGroup, kind: TimerKind, time: EventTime, state_key: &[u8]) {

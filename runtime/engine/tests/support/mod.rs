@@ -22,7 +22,7 @@ use tidemark_engine::memory::{
 };
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::telemetry::Telemetry;
-use tidemark_engine::{DedupSettings, Engine, EngineError, EngineParts, EngineSettings, Step, TickLimits};
+use tidemark_engine::{DedupSettings, Engine, EngineError, EngineParts, EngineSettings, Patience, Step, TickLimits};
 
 pub const KEY_GROUPS: u16 = 16;
 
@@ -219,6 +219,7 @@ impl World {
                 archive: true,
                 checkpoint_every: 0,
                 snapshot_folder: "unused".into(),
+                patience: Patience::default(),
             },
             metrics,
             source: Box::new(MemorySource::new(self.partitions.clone())),

@@ -3,13 +3,14 @@
 use crate::exit::Failure;
 
 /// Every step at which [`crate::kill`] can end the process, in the order in which an epoch reaches them: the
-/// engine's, the Parquet sink's, the checkpoint store's.
+/// engine's, the Parquet sink's, the Kafka sink's, the checkpoint store's.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
     let engine = tidemark_engine::fail_point::ALL;
     let parquet = tidemark_connectors::sink::parquet::FAIL_POINTS;
     let checkpoint = tidemark_connectors::checkpoint::FAIL_POINTS;
-    engine.into_iter().chain(parquet).chain(checkpoint).collect()
+    let kafka = tidemark_connectors::sink::kafka::FAIL_POINTS;
+    engine.into_iter().chain(parquet).chain(kafka).chain(checkpoint).collect()
 }
 
 /// Lists them, one a line.

@@ -108,6 +108,7 @@ fn run_job(
     let store = Arc::new(EmbeddedStore::new(&config.data.dir, config.http.limits.sql_memory_bytes));
     let api = Arc::new(Api::new(exporter.clone(), config.http.limits.clone(), store));
     api.set_metrics(specs);
+    exporter.watch_kafka(job.kafka.clone());
     let bounded = job.engine.bounded();
     api.set_job(job_view(config, &job));
     let _server = match runtime.block_on(http::start(&config.http, api)) {

@@ -5,6 +5,7 @@ use super::paths::check_name;
 use super::section::Section;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 use tidemark_dataflow::KeyGroups;
 use tidemark_state::StateSettings;
 
@@ -23,8 +24,12 @@ pub struct JobSettings {
     pub key_groups: KeyGroups,
     /// Worker threads.
     pub workers: usize,
-    /// Whether metrics run, or the archive is all that is written.
+    /// Whether raw events are cleansed, or those that are read are cleansed already.
+    pub cleanse: bool,
+    /// Whether metrics run, or cleansed events are all that is written.
     pub metrics: bool,
+    /// How long what may recover, such as brokers that do not answer, is tried again before the job stops.
+    pub patience: Duration,
 }
 
 impl JobSettings {
@@ -37,29 +42,30 @@ impl JobSettings {
         let key_groups = key_groups.and_then(KeyGroups::new).unwrap_or(KeyGroups::DEFAULT);
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = section.count_or("workers", 1..=MAX_WORKERS, cores.min(MAX_WORKERS as usize));
-        let metrics = Self::read_jobs(&mut section);
+        let (cleanse, metrics) = Self::read_jobs(&mut section);
+        let patience_s = section.count_or("patience_s", 0..=30 * DAY_MS / 1_000, 600) as u64;
         section.finish();
-        Self { name, key_groups, workers, metrics }
+        Self { name, key_groups, workers, cleanse, metrics, patience: Duration::from_secs(patience_s) }
     }
 
-    /// `jobs`: both by default. Metrics alone would read the cleansed topic, which needs a source that has one.
-    fn read_jobs(section: &mut Section<'_>) -> bool {
-        let Some(jobs) = section.texts("jobs") else { return true };
+    /// `jobs`: both by default. Metrics alone read cleansed events, of a topic of Kafka.
+    fn read_jobs(section: &mut Section<'_>) -> (bool, bool) {
+        let Some(jobs) = section.texts("jobs") else { return (true, true) };
         for job in jobs.iter().filter(|job| !["cleanse", "metrics"].contains(&job.as_str())) {
             section.mistake("jobs", format!("\"{job}\" is not a job: the jobs are \"cleanse\" and \"metrics\""));
         }
-        if !jobs.iter().any(|job| job == "cleanse") {
-            let message = "must contain \"cleanse\": every source of this version has raw events";
-            section.mistake("jobs", format!("{message}; write [\"cleanse\", \"metrics\"]"));
+        if jobs.is_empty() {
+            section.mistake("jobs", "is empty: write [\"cleanse\", \"metrics\"] or one of the two");
         }
-        jobs.iter().any(|job| job == "metrics")
+        let has = |name: &str| jobs.iter().any(|job| job == name);
+        (has("cleanse"), has("metrics"))
     }
 }
 
 /// `[data]`: the folder below which everything is kept.
 #[derive(Clone, Debug)]
 pub struct DataSettings {
-    /// The folder; below it `state`, `checkpoints`, `modules` and `output`.
+    /// The folder; below it `state`, `checkpoints`, `modules`, `outbox` and `output`.
     pub dir: PathBuf,
 }
 
@@ -92,6 +98,12 @@ impl DataSettings {
     #[must_use]
     pub fn modules(&self) -> PathBuf {
         self.dir.join("modules")
+    }
+
+    /// Rows on their way to Kafka.
+    #[must_use]
+    pub fn outbox(&self) -> PathBuf {
+        self.dir.join("outbox")
     }
 
     /// Tables.
@@ -180,13 +192,17 @@ pub struct CheckpointSettings {
     pub every: u64,
     /// Checkpoints that are kept.
     pub keep: usize,
+    /// Where they and the tick log are kept: on another disk than the state, if that can be lost; `None`: in the data
+    /// folder.
+    pub dir: Option<PathBuf>,
 }
 
 impl CheckpointSettings {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let every = section.count_or("every", 1..=1 << 20, 60) as u64;
         let keep = section.count_or("keep", 1..=1_000, 3);
+        let dir = section.text("dir").map(PathBuf::from);
         section.finish();
-        Self { every, keep }
+        Self { every, keep, dir }
     }
 }

@@ -11,6 +11,7 @@ pub mod section;
 pub mod cleanse;
 pub mod http;
 pub mod job;
+mod kafka;
 pub mod lineage;
 pub mod log;
 pub mod metric;
@@ -34,7 +35,7 @@ use report::{Mistake, Place, Report};
 use section::Reader;
 use sink::{ArchiveSettings, SinkSettings};
 use source::SourceSettings;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tidemark_connectors::cleanse::CleanseSettings;
 use tidemark_engine::DedupSettings;
 use tidemark_state::StateSettings;
@@ -77,6 +78,24 @@ pub struct Config {
     pub lineage: Option<LineageSettings>,
     /// What is logged, and how.
     pub log: LogSettings,
+}
+
+impl Config {
+    /// Where checkpoints are kept.
+    #[must_use]
+    pub fn checkpoints(&self) -> PathBuf {
+        self.kept_apart().join("checkpoints")
+    }
+
+    /// Where the tick log is kept.
+    #[must_use]
+    pub fn ticks(&self) -> PathBuf {
+        self.kept_apart().join("ticks")
+    }
+
+    fn kept_apart(&self) -> &Path {
+        self.checkpoint.dir.as_ref().unwrap_or(&self.data.dir)
+    }
 }
 
 /// A configuration that was read, together with what is wrong with it. The configuration must not be used before
@@ -171,16 +190,16 @@ fn read_sections(reader: &Reader<'_>, environment: &dyn Fn(&str) -> Option<Strin
     let mut root = reader.root();
     let (dedup, cleanse) = cleanse::read(root.section("cleanse"), reader.file());
     let config_file = reader.file();
+    let job = JobSettings::read(root.section("job"));
     let config = Config {
-        job: JobSettings::read(root.section("job")),
         data: DataSettings::read(root.section("data")),
-        source: SourceSettings::read(root.section("source")),
+        source: SourceSettings::read(root.section("source"), config_file, environment),
         cleanse,
         dedup,
         watermark: WatermarkSettings::read(root.section("watermark")),
         metrics: MetricSettings::read_all(root.sections("metric"), config_file),
-        sinks: SinkSettings::read(root.section("sink")),
-        archive: ArchiveSettings::read(root.section("archive")),
+        sinks: SinkSettings::read(root.section("sink"), config_file, environment),
+        archive: ArchiveSettings::read(root.section("archive"), job.cleanse),
         tick: TickSettings::read(root.section("tick")),
         epoch: EpochSettings::read(root.section("epoch")),
         checkpoint: CheckpointSettings::read(root.section("checkpoint")),
@@ -188,6 +207,7 @@ fn read_sections(reader: &Reader<'_>, environment: &dyn Fn(&str) -> Option<Strin
         http: HttpSettings::read(root.section("http"), environment),
         lineage: LineageSettings::read(root.section("lineage"), environment),
         log: LogSettings::read(root.section("log")),
+        job,
     };
     root.finish();
     config
@@ -216,6 +236,7 @@ fn contradictions(config: &Config, document: &Document) -> Vec<Mistake> {
         "source.path",
         "missing: write for example `path = \"events.ndjson\"`, or run with --input PATH",
     );
+    kafka::contradictions(config, &mut check);
     for metric in &config.metrics {
         for sink in metric.sinks.iter().flatten() {
             let known = sink::SINKS.contains(&sink.as_str());

@@ -1,9 +1,11 @@
 //! `[source]`: where events come from, and `[source.read]`: how they are read.
 
+use super::paths::beside;
 use super::section::Section;
 use std::fmt;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use tidemark_connectors::source::kafka::KafkaSourceSettings;
 use tidemark_connectors::source::{GenerateSourceSettings, ReadSettings};
 
 /// `[source]`.
@@ -24,6 +26,8 @@ pub enum SourceKind {
     Stdin,
     /// Generated events.
     Generate(Box<GenerateSourceSettings>),
+    /// Topics of a Kafka cluster.
+    Kafka(Box<KafkaSourceSettings>),
 }
 
 /// `kind = "file"`.
@@ -36,14 +40,21 @@ pub struct FileSettings {
 }
 
 impl SourceSettings {
-    pub(super) fn read(mut section: Section<'_>) -> Self {
+    /// `environment` looks variables up that secrets come from; files with secrets are beside `config_file`.
+    pub(super) fn read(
+        mut section: Section<'_>,
+        config_file: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
         #[derive(Clone, Copy)]
         enum Kind {
             File,
             Stdin,
             Generate,
+            Kafka,
         }
-        const KINDS: [(&str, Kind); 3] = [("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate)];
+        const KINDS: [(&str, Kind); 4] =
+            [("file", Kind::File), ("stdin", Kind::Stdin), ("generate", Kind::Generate), ("kafka", Kind::Kafka)];
         section.require("kind", "\"file\"");
         let read = read_settings(section.section("read"));
         let kind = match section.choice("kind", &KINDS) {
@@ -61,6 +72,13 @@ impl SourceSettings {
                 }
                 section.mistakes(settings.mistakes());
                 SourceKind::Generate(Box::new(settings))
+            }
+            Some(Kind::Kafka) => {
+                let mut settings: KafkaSourceSettings = section.rest();
+                settings.properties.files_beside(&beside(config_file, ""));
+                section.mistakes(settings.mistakes());
+                section.mistakes(settings.properties.missing("properties", environment));
+                SourceKind::Kafka(Box::new(settings))
             }
             // Without a known kind no other field can be judged.
             None => return Self { kind: SourceKind::Stdin, read },
@@ -92,6 +110,7 @@ impl SourceSettings {
             SourceKind::File(settings) => !settings.follow,
             SourceKind::Stdin => true,
             SourceKind::Generate(settings) => settings.paced_per_second.is_none(),
+            SourceKind::Kafka(settings) => settings.until.is_some(),
         }
     }
 
@@ -133,6 +152,9 @@ impl fmt::Display for SourceSettings {
             SourceKind::File(_) => f.write_str("file"),
             SourceKind::Stdin => f.write_str("standard input"),
             SourceKind::Generate(_) => f.write_str("generated events"),
+            SourceKind::Kafka(kafka) => {
+                write!(f, "topics {} of the Kafka cluster at {}", kafka.topics.join(", "), kafka.brokers.join(", "))
+            }
         }
     }
 }

@@ -71,8 +71,8 @@ listen = "0.0.0.0:9464"
              with a letter, at most 64 of them",
             "folder/job.toml:4:1: job.key_gruops: unknown field; did you mean `key_groups`?",
             "folder/job.toml:5:1: job.workers: must be from 1 to 256, not 0",
-            "folder/job.toml:7:1: source.kind: must be one of \"file\", \"stdin\", \"generate\", not \"fiel\"; did you \
-             mean \"file\"?",
+            "folder/job.toml:7:1: source.kind: must be one of \"file\", \"stdin\", \"generate\", \"kafka\", not \"fiel\"; \
+             did you mean \"file\"?",
             "folder/job.toml:9:1: watermark.bound_ms: must be a whole number from 0 to 604800000, not \"5 s\"",
             "folder/job.toml:11:1: cleanse.event_tiem: unknown field; did you mean `event_time`?",
             "folder/job.toml:13:1: cleanse.dedup.max_ids: must be from 1 to 4294967296, not -1",
@@ -187,4 +187,76 @@ fn a_mistake_of_syntax_does_not_hide_the_others() {
     let found = mistakes("[job]\nname = \nkey_gruops = 1\n[source]\nkind = \"stdin\"\n");
     assert!(found.iter().any(|line| line.contains(":2:") && line.contains("not TOML")), "{found:?}");
     assert!(found.iter().any(|line| line.contains("key_gruops")), "{found:?}");
+}
+
+#[track_caller]
+fn assert_mistakes(text: &str, expected: &[&str]) {
+    let found = mistakes(text);
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (line, expected) in found.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line}\nshould start with\n{expected}");
+    }
+}
+
+#[test]
+fn every_mistake_about_kafka_has_its_line() {
+    let text = r#"
+[source]
+kind = "kafka"
+topics = ["events", "a b"]
+start = "committed"
+until = "tomorrow"
+discover_ms = 5
+[source.properties]
+group.id = "g"
+"sasl.password_env" = "NOT_SET"
+ssl.ca.location = ["a"]
+[epoch]
+interval_ms = 70_000
+[sink.kafka]
+brokers = ["localhost:9092"]
+transaction_timeout_ms = 120_000
+[sink.kafka.metrics]
+topic = "rows of {metric}"
+[sink.kafka.properties]
+acks = 1
+"ssl.key.password_file" = "not-there"
+"#;
+    assert_mistakes(
+        text,
+        &[
+            "folder/job.toml:2:2: source: brokers: name at least one",
+            "folder/job.toml:4:1: source.topics: \"a b\" is no name of a topic",
+            "folder/job.toml:5:1: source.start: \"committed\" needs `group`",
+            "folder/job.toml:6:1: source.until: \"tomorrow\" is not one of the words for it",
+            "folder/job.toml:7:1: source.discover_ms: ",
+            "folder/job.toml:9:7: source.properties.group.id: set `group` instead",
+            "folder/job.toml:10:1: source.properties.sasl.password_env: the environment has no variable NOT_SET",
+            "folder/job.toml:11:1: source.properties.ssl: must be a text",
+            "folder/job.toml:16:1: sink.kafka.transaction_timeout_ms: ",
+            "folder/job.toml:18:1: sink.kafka.metrics.topic: \"rows of x\" is no name of a topic",
+            "folder/job.toml:20:1: sink.kafka.properties.acks: ",
+            "folder/job.toml:21:1: sink.kafka.properties.ssl.key.password_file: cannot read folder/not-there",
+        ],
+    );
+}
+
+#[test]
+fn jobs_fit_what_they_read_and_write() {
+    let kafka = "[source]\nkind = \"kafka\"\nbrokers = [\"a:1\"]\ntopics = [\"t\"]\n";
+    let config = draft(&format!("[job]\njobs = [\"metrics\"]\n{kafka}")).into_config().expect("sound");
+    assert!(!config.job.cleanse && config.job.metrics && !config.archive.enabled);
+    assert!(draft(&format!("[job]\njobs = [\"cleanse\"]\n{kafka}")).into_config().expect("sound").archive.enabled);
+    assert_mistakes(
+        &format!("[job]\njobs = [\"metrics\"]\n{}", SOUND.replace("[job]\nname = \"test\"\n", "")),
+        &["folder/job.toml:2:1: job.jobs: metrics alone read the topic"],
+    );
+    assert_mistakes(
+        &format!("[job]\njobs = [\"cleanse\"]\n{kafka}[archive]\nenabled = false\n"),
+        &["folder/job.toml:2:1: job.jobs: cleansing alone would write nothing"],
+    );
+    assert_mistakes(
+        &format!("{kafka}[sink.kafka]\nbrokers = [\"a:1\"]\nevents = {{ topic = \"t\" }}\n"),
+        &["folder/job.toml:7:12: sink.kafka.events.topic: is what the source reads"],
+    );
 }

@@ -73,16 +73,16 @@ impl Dataset {
     }
 }
 
+/// The dataset of a table; `None`: it is not kept there.
+type Place = Box<dyn Fn(&TableKind) -> Option<DatasetName>>;
+
 /// A sink that keeps tables, and where.
 struct Keeper {
     /// As a metric's `sinks` write it.
     sink: &'static str,
     /// The dataset of a table; `None`: it is not kept there.
-    place: Box<Place>,
+    place: Place,
 }
-
-/// Where a table is kept.
-type Place = dyn Fn(&TableKind) -> Option<DatasetName>;
 
 fn keepers(config: &Config) -> Vec<Keeper> {
     let mut keepers = Vec::new();
@@ -188,6 +188,14 @@ fn sources(config: &Config) -> Vec<DatasetName> {
         SourceKind::File(settings) => settings.path.iter().map(|path| file(&absolute(path))).collect(),
         SourceKind::Stdin => memory("standard input"),
         SourceKind::Generate(_) => memory("generated events"),
+        SourceKind::Kafka(settings) => {
+            let namespace = settings.brokers.first().map(|broker| format!("kafka://{broker}")).unwrap_or_default();
+            settings
+                .topics
+                .iter()
+                .map(|name| DatasetName { namespace: namespace.clone(), name: name.clone() })
+                .collect()
+        }
     }
 }
 

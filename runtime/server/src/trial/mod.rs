@@ -25,7 +25,7 @@ use tidemark_engine::ids::Digest;
 use tidemark_engine::memory::MemoryState;
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::telemetry::Telemetry;
-use tidemark_engine::{Engine, EngineParts, EngineSettings, Step, TickLimits};
+use tidemark_engine::{Engine, EngineParts, EngineSettings, Patience, Step, TickLimits};
 use tidemark_wasm_host::{FuelMeter, Limits, Module, ModuleFactory, TelemetrySnapshot};
 
 /// With watermarks of the file's own, events move none: they would have to come this far behind the newest one.
@@ -136,5 +136,6 @@ fn engine_settings(events: &EventFile, settings: &TrialSettings) -> EngineSettin
         archive: false,
         checkpoint_every: 0,
         snapshot_folder: PathBuf::new(),
+        patience: Patience::default(),
     }
 }

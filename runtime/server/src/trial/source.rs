@@ -1,13 +1,12 @@
 //! A trial's events as a source: decoded by the real decoder, one block for each tick, positions being lines.
 
-use super::UNBOUNDED_MS;
 use super::events::{Content, EventFile};
 use super::hints::Hints;
-use arrow_array::new_null_array;
+use arrow_array::new_empty_array;
 use std::ops::Range;
 use std::time::Duration;
 use tidemark_connectors::cleanse::{CleanseSettings, Decoder, RawBlock, RawRecord};
-use tidemark_engine::batch::{EventBatch, RawRecords};
+use tidemark_engine::batch::{Carried, EventBatch};
 use tidemark_engine::descriptor::Descriptor;
 use tidemark_engine::ids::{Offset, Partition};
 use tidemark_engine::output::arrow_type;
@@ -76,27 +75,23 @@ impl TrialSource {
         });
         let records = records.collect();
         let buffer = self.events.bytes.clone();
-        let block = RawBlock { partition: Partition(0), start, end, buffer, records };
+        let (enrichments, watermark) = (Vec::new(), Carried::Nothing);
+        let block = RawBlock { partition: Partition(0), start, end, buffer, records, enrichments, watermark };
         let decoder = self.decoder.as_mut().expect("the engine starts a source before it asks");
         let batch = decoder.decode(block);
         self.hints.see(&batch, &self.start.plan);
         batch
     }
 
-    /// A row that nobody wants, so late that the watermark behind it is `time`.
+    /// A block without rows behind which the watermark is `time`.
     fn watermark(&self, time: i64, start: Offset, end: Offset) -> EventBatch {
         let columns = self.start.plan.slots().iter();
         EventBatch {
             start,
             end,
             records: 1,
-            offsets: vec![start],
-            event_times: vec![time.saturating_add(UNBOUNDED_MS + 1)],
-            ids: vec![0],
-            interest: vec![0],
-            columns: columns.map(|slot| new_null_array(&arrow_type(slot.kind), 1)).collect(),
-            type_ids: vec![0],
-            raw: RawRecords { buffer: self.events.bytes.clone(), ranges: std::iter::once(0..0).collect() },
+            columns: columns.map(|slot| new_empty_array(&arrow_type(slot.kind))).collect(),
+            watermark: Carried::At(time),
             ..EventBatch::default()
         }
     }

@@ -19,7 +19,7 @@ impl Checkpoints {
     /// Opens the store and removes an image that a crash left.
     pub(super) fn open(config: &Config, hook: Hook) -> anyhow::Result<Self> {
         let settings = CheckpointSettings { keep: config.checkpoint.keep };
-        let store = LocalCheckpoints::open(&config.data.checkpoints(), settings, hook)?;
+        let store = LocalCheckpoints::open(&config.checkpoints(), settings, hook)?;
         let snapshot_folder = config.data.dir.join("snapshot");
         remove(&snapshot_folder).with_context(|| format!("cannot remove {}", snapshot_folder.display()))?;
         Ok(Self { store, snapshot_folder })

@@ -11,6 +11,7 @@ mod tick_log;
 use crate::catalogue::Deployed;
 use crate::config::Config;
 use crate::live::LiveRows;
+use crate::telemetry::KafkaWatch;
 use anyhow::{Context as _, bail};
 use checkpoints::Checkpoints;
 use recovery::{Recovered, Recovery};
@@ -21,7 +22,7 @@ use tidemark_connectors::cleanse::read_table_files;
 use tidemark_connectors::source::again::AgainLog;
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::telemetry::Telemetry;
-use tidemark_engine::{Engine, EngineParts, EngineSettings, TickLimits};
+use tidemark_engine::{Engine, EngineParts, EngineSettings, Patience, TickLimits};
 use tidemark_query::catalogue::MetricTables;
 use tidemark_state::StateInspector;
 
@@ -35,6 +36,8 @@ pub struct OpenJob {
     pub live: LiveRows,
     /// Where records are submitted again; `None` where the source takes no more.
     pub again: Option<Arc<Mutex<AgainLog>>>,
+    /// How far its connectors to Kafka are.
+    pub kafka: KafkaWatch,
     recovery: Recovery,
 }
 
@@ -48,36 +51,40 @@ impl OpenJob {
     ) -> anyhow::Result<Self> {
         let data = &config.data;
         create_folder(&data.dir)?;
-        let tables = read_table_files(&config.cleanse.table)?;
+        // Cleansed events bring with them what the tables added.
+        let tables = if config.job.cleanse { &config.cleanse.table[..] } else { &[] };
+        let table_files = read_table_files(tables)?;
         let store = Checkpoints::open(config, hook.clone())?;
-        let tick_log = tick_log::open(&data.dir.join("ticks"))?;
+        let tick_log = tick_log::open(&config.ticks())?;
         let Recovered { state, restored, recovery } = recovery::open(config, &store, &tick_log)?;
+        let source = source::open(config)?;
         let mut sinks = sinks::open(config, &metrics, hook.clone())?;
+        let kafka = KafkaWatch { source: source.kafka, sink: sinks.kafka };
         let live = LiveRows::default();
         if config.http.listen.is_some() {
             // The last: what others have not shown yet is not told to anybody.
-            sinks.push(Box::new(live.tap()));
+            sinks.sinks.push(Box::new(live.tap()));
         }
         let columns = metrics.iter().map(|metric| (metric.spec.name.clone(), metric.spec.output.clone()));
         MetricTables::add(&data.dir, columns).with_context(|| format!("cannot write into {}", data.dir.display()))?;
-        let (source, again) = source::with_again(config, source::open(config)?)?;
+        let (source, again) = source::with_again(config, source.source)?;
         let inspector = state.inspector();
         let engine = Engine::open(EngineParts {
             settings: engine_settings(config, store.snapshot_folder()),
             metrics: metrics.into_iter().map(|metric| metric.spec).collect(),
             source,
-            sinks,
+            sinks: sinks.sinks,
             state: Box::new(state),
             checkpoints: Some(Box::new(store)),
             tick_log: Some(Box::new(tick_log)),
-            tables: config.cleanse.table.iter().map(|table| table.spec()).collect(),
-            table_files: tables,
+            tables: tables.iter().map(|table| table.spec()).collect(),
+            table_files,
             restored,
             telemetry,
             hook,
         })?;
         refuse_new_partitions(&engine)?;
-        Ok(Self { engine, state: inspector, live, again: again.map(|log| Arc::new(Mutex::new(log))), recovery })
+        Ok(Self { engine, state: inspector, live, again: again.map(|log| Arc::new(Mutex::new(log))), kafka, recovery })
     }
 
     /// To be called behind each commit: ends a recovery whose last epoch has been run again.
@@ -110,16 +117,23 @@ fn engine_settings(config: &Config, snapshot_folder: &Path) -> EngineSettings {
             records: config.tick.records,
             block_bytes: config.tick.bytes,
             interval: Duration::from_millis(config.tick.interval_ms),
-            idle_after: config.watermark.idle_ms.map(|ms| Duration::from_millis(ms.unsigned_abs())),
+            // Who wrote cleansed events says how far event time has come, also where there are none.
+            idle_after: config
+                .watermark
+                .idle_ms
+                .filter(|_| config.job.cleanse)
+                .map(|ms| Duration::from_millis(ms.unsigned_abs())),
         },
         epoch_records: config.epoch.records,
         epoch_interval: Duration::from_millis(config.epoch.interval_ms),
         epoch_dirty_bytes: config.epoch.dirty_bytes,
         watermark_bound_ms: config.watermark.bound_ms,
-        dedup: config.dedup,
-        archive: config.archive.enabled,
+        // Cleansed events have lost their duplicates.
+        dedup: config.dedup.filter(|_| config.job.cleanse),
+        archive: config.archive.enabled || config.sinks.kafka.as_ref().is_some_and(|kafka| kafka.events.is_some()),
         checkpoint_every: config.checkpoint.every,
         snapshot_folder: snapshot_folder.to_owned(),
+        patience: Patience::new(config.job.patience),
     }
 }
 

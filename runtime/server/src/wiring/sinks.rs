@@ -2,42 +2,89 @@
 
 use crate::catalogue::Deployed;
 use crate::config::Config;
+use crate::config::source::SourceKind;
 use arrow_array::RecordBatch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidemark_connectors::sink::console::ConsoleSink;
+use tidemark_connectors::sink::kafka::{KafkaSink, KafkaSinkNames, KafkaSinkSettings, KafkaSinkTelemetry};
 use tidemark_connectors::sink::on_thread::SinkOnThread;
 use tidemark_connectors::sink::parquet::ParquetSink;
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::{Table, TableKind};
 use tidemark_engine::ports::{PortError, Positions, Sink};
+use tidemark_engine::{Patience, retry};
 
-/// Opens every sink that is turned on.
-pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow::Result<Vec<Box<dyn Sink>>> {
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    if let Some(settings) = &config.sinks.parquet {
-        let sink = ParquetSink::open(&config.data.output(), settings.clone(), hook)?;
-        sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics));
-    }
-    if let Some(settings) = &config.sinks.console {
-        sinks.push(select(Box::new(ConsoleSink::stdout(settings.clone())), metrics));
-    }
-    Ok(sinks)
+/// The name of the Kafka sink.
+const KAFKA: &str = "kafka";
+
+/// The sinks of a job.
+pub(super) struct Opened {
+    pub(super) sinks: Vec<Box<dyn Sink>>,
+    /// How far publishing is, if there is a sink for Kafka.
+    pub(super) kafka: Option<Arc<KafkaSinkTelemetry>>,
 }
 
-/// `sink` without the metrics that name other sinks only.
-fn select(sink: Box<dyn Sink>, metrics: &[Deployed]) -> Box<dyn Sink> {
+/// Opens every sink that is turned on.
+pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow::Result<Opened> {
+    let mut opened = Opened { sinks: Vec::new(), kafka: None };
+    if let Some(settings) = &config.sinks.parquet {
+        let sink = ParquetSink::open(&config.data.output(), settings.clone(), hook.clone())?;
+        let events = config.archive.enabled;
+        opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics, events));
+    }
+    if let Some(settings) = &config.sinks.console {
+        opened.sinks.push(select(Box::new(ConsoleSink::stdout(settings.clone())), metrics, true));
+    }
+    if let Some(settings) = &config.sinks.kafka {
+        let sink = open_kafka(config, settings, metrics, &hook)?;
+        opened.kafka = Some(sink.telemetry());
+        opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics, true));
+    }
+    Ok(opened)
+}
+
+fn open_kafka(
+    config: &Config,
+    settings: &KafkaSinkSettings,
+    metrics: &[Deployed],
+    hook: &Hook,
+) -> anyhow::Result<KafkaSink> {
+    let mut settings = settings.clone();
+    if let Some(wanted) = settings.metrics.as_mut().filter(|wanted| wanted.names.is_empty()) {
+        // Every topic is known then, and looked for before the first row.
+        let goes =
+            |metric: &&Deployed| metric.sinks.as_ref().is_none_or(|names| names.iter().any(|name| name == KAFKA));
+        wanted.names = metrics.iter().filter(goes).map(|metric| metric.spec.name.clone()).collect();
+    }
+    let source_group = match &config.source.kind {
+        SourceKind::Kafka(source) if source.brokers.iter().any(|broker| settings.brokers.contains(broker)) => {
+            source.group.clone()
+        }
+        // A transaction cannot reach another cluster.
+        _ => None,
+    };
+    let names = KafkaSinkNames { job: config.job.name.clone(), sink: KAFKA.to_owned(), source_group };
+    let sink = retry(Patience::new(config.job.patience), || {
+        KafkaSink::open(settings.clone(), &names, &config.cleanse, &config.data.outbox(), hook.clone())
+    });
+    Ok(sink?)
+}
+
+/// `sink` without the metrics that name other sinks only, and without cleansed events if they do not go there.
+fn select(sink: Box<dyn Sink>, metrics: &[Deployed], events: bool) -> Box<dyn Sink> {
     let elsewhere =
         |metric: &&Deployed| metric.sinks.as_ref().is_some_and(|names| names.iter().all(|name| name != sink.name()));
     let left_out: BTreeSet<String> = metrics.iter().filter(elsewhere).map(|metric| metric.spec.name.clone()).collect();
-    if left_out.is_empty() { sink } else { Box::new(Selected { sink, left_out }) }
+    if left_out.is_empty() && events { sink } else { Box::new(Selected { sink, left_out, events }) }
 }
 
-/// A sink that some metrics' rows don't go to.
+/// A sink that some rows don't go to.
 struct Selected {
     sink: Box<dyn Sink>,
     left_out: BTreeSet<String>,
+    events: bool,
 }
 
 impl Sink for Selected {
@@ -48,6 +95,7 @@ impl Sink for Selected {
     fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), PortError> {
         match &table.kind {
             TableKind::Metric(name) if self.left_out.contains(name) => Ok(()),
+            TableKind::Events if !self.events => Ok(()),
             _ => self.sink.write(table, rows),
         }
     }
@@ -62,6 +110,10 @@ impl Sink for Selected {
 
     fn positions(&mut self, positions: &Positions) {
         self.sink.positions(positions);
+    }
+
+    fn watermark(&mut self, watermark_ms: i64) {
+        self.sink.watermark(watermark_ms);
     }
 
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {

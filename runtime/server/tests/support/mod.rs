@@ -4,6 +4,7 @@
 pub mod job;
 pub mod openapi;
 pub mod service;
+pub mod kafka;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -13,7 +13,7 @@ use tidemark_engine::ids::Digest;
 use tidemark_engine::memory::{MemoryEvent, MemorySink, MemorySource, MemoryState, Row};
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::output::TableKind;
-use tidemark_engine::{Engine, EngineParts, EngineSettings, Step, TickLimits};
+use tidemark_engine::{Engine, EngineParts, EngineSettings, Patience, Step, TickLimits};
 
 /// What came of a case, in canonical form: one JSON object a line.
 #[derive(PartialEq, Eq, Debug)]
@@ -53,6 +53,7 @@ pub fn play(case: &Case, descriptor: &Descriptor, guests: Arc<dyn GuestFactory>)
             archive: false,
             checkpoint_every: 0,
             snapshot_folder: "unused".into(),
+            patience: Patience::default(),
         },
         metrics: vec![metric],
         source: Box::new(MemorySource::new(vec![case.events.iter().map(as_event).collect()])),

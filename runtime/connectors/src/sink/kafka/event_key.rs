@@ -5,7 +5,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, StringArray};
 use bytes::Bytes;
 use std::sync::Arc;
-use tidemark_engine::batch::EventBatch;
+use tidemark_engine::batch::{Carried, EventBatch};
 use tidemark_engine::descriptor::ColumnType;
 use tidemark_engine::ids::{Offset, Partition};
 use tidemark_engine::plan::ExtractionPlan;
@@ -49,6 +49,8 @@ impl EventKey {
             end: Offset(raw.len() as u64),
             buffer,
             records: records.collect(),
+            enrichments: Vec::new(),
+            watermark: Carried::Nothing,
         }))
     }
 }

@@ -24,20 +24,37 @@ pub(super) struct Handle {
     pub(super) marker_topic: String,
     /// How far the source was read, to be committed for its group in the same transaction.
     pub(super) positions: Vec<Position>,
+    /// How far event time has come, to be told to the readers of the cleansed events.
+    #[serde(default)]
+    pub(super) marks: Option<Marks>,
+}
+
+/// A record without a value for each partition of `topic`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Marks {
+    pub(super) topic: String,
+    /// Milliseconds since 1970.
+    pub(super) watermark_ms: i64,
 }
 
 /// How far a partition of the source was read: topic, partition and the offset that comes next.
 pub type Position = (String, i32, i64);
 
 impl Handle {
-    pub(super) fn new(epoch: Epoch, content: Content, marker_topic: &str, positions: &[Position]) -> Self {
-        let (marker_topic, positions) = (marker_topic.to_owned(), positions.to_vec());
-        Self { format: FORMAT, epoch, content, marker_topic, positions }
+    pub(super) fn new(
+        epoch: Epoch,
+        content: Content,
+        marker_topic: String,
+        positions: Vec<Position>,
+        marks: Option<Marks>,
+    ) -> Self {
+        Self { format: FORMAT, epoch, content, marker_topic, positions, marks }
     }
 
     /// Whether there is nothing to publish.
     pub(super) fn is_empty(&self) -> bool {
-        self.content.records == 0 && self.positions.is_empty()
+        self.content.records == 0 && self.positions.is_empty() && self.marks.is_none()
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {

@@ -17,7 +17,11 @@
 //! | behind it, before or in the transaction | older | there | ends the transaction, publishes |
 //! | behind the transaction | this epoch | there | removes it |
 //! | the same, and the disk is lost | this epoch | gone | nothing |
-//! | before the transaction's commit, and the disk is lost | older | gone | needs the rows again: [`KafkaSink::needs_rows`] |
+//! | before the transaction's commit, and the disk is lost | older | gone | needs the rows again: [`Sink::needs_rows`] |
+//!
+//! Cleansed events carry what a job of metrics cannot find out from the events alone: what lookup tables added, in a
+//! header, and how far event time has come: with each epoch, every partition of their topic gets a record without a value
+//! that says so in a header.
 //!
 //! Two processes that run one job cannot both publish: the producer that starts later takes the place of the earlier
 //! one, which is told so and stops.
@@ -32,18 +36,20 @@ mod publisher;
 mod records;
 mod recovery;
 mod settings;
+mod telemetry;
 
 pub use handle::Position;
 pub use settings::{CreateTopics, DeadLettersSettings, Delivery, EventsSettings, KafkaSinkSettings, MetricsSettings};
+pub use telemetry::KafkaSinkTelemetry;
 
 use crate::cleanse::CleanseSettings;
 use crate::durable;
 use crate::fail_point::FailPoint;
-use crate::kafka::Connection;
+use crate::kafka::{Connection, PartitionName};
 use arrow_array::RecordBatch;
 use cluster::Cluster;
 use event_key::EventKey;
-use handle::{Handle, OPEN, outbox_path};
+use handle::{Handle, Marks, OPEN, outbox_path};
 use marker::Group;
 use note::Published;
 use outbox::{Content, OutboxWriter};
@@ -55,9 +61,9 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tidemark_engine::ids::Epoch;
+use tidemark_engine::ids::{Epoch, Offset};
 use tidemark_engine::output::Table;
-use tidemark_engine::ports::{PortError, Sink};
+use tidemark_engine::ports::{PortError, Positions, Sink};
 
 /// Names of the fail points.
 mod step {
@@ -101,7 +107,13 @@ pub struct KafkaSink {
     topics: BTreeMap<String, usize>,
     cluster: Cluster,
     publisher: Publisher,
-    needs_rows: Option<Epoch>,
+    /// How far the source is behind the running epoch, if its group is told.
+    positions: Vec<Position>,
+    /// The source's watermark behind it.
+    watermark_ms: Option<i64>,
+    /// Whether the committed epoch is not published, and its rows are lost with the disk that they were on.
+    needs_rows: bool,
+    tells_group: bool,
 }
 
 impl KafkaSink {
@@ -156,35 +168,17 @@ impl KafkaSink {
             topics: BTreeMap::new(),
             cluster,
             publisher,
-            needs_rows: None,
+            positions: Vec::new(),
+            watermark_ms: None,
+            needs_rows: false,
+            tells_group: names.source_group.is_some(),
         })
     }
 
-    /// [`Sink::prepare`], with how far the source was read: committed for its group together with the rows.
-    ///
-    /// # Errors
-    /// As [`Sink::prepare`].
-    pub fn prepare_with(&mut self, epoch: Epoch, positions: &[Position]) -> Result<Vec<u8>, PortError> {
-        self.check_topics()?;
-        let open = self.folder.join(OPEN);
-        let content = self.outbox.finish(&open).map_err(|error| durable::port_error("write", &open, &error))?;
-        if content.records > 0 {
-            let path = outbox_path(&self.folder, epoch);
-            let renamed = fs::rename(&open, &path).and_then(|()| durable::sync_folder(&self.folder));
-            renamed.map_err(|error| durable::port_error("rename", &open, &error))?;
-        }
-        let handle = Handle::new(epoch, content, &self.marker_topic(positions), positions);
-        self.outbox = OutboxWriter::new();
-        self.topics.clear();
-        (self.fail_point)(step::PREPARED);
-        Ok(handle.to_bytes())
-    }
-
-    /// The epoch that is committed and not published, and whose rows are lost with the disk that they were on: set when
-    /// [`Sink::recover`] has failed for that. The epoch must be run again, and its rows be written.
+    /// How far publishing is.
     #[must_use]
-    pub fn needs_rows(&self) -> Option<Epoch> {
-        self.needs_rows
+    pub fn telemetry(&self) -> Arc<KafkaSinkTelemetry> {
+        self.publisher.telemetry()
     }
 
     /// Makes sure that Kafka will take what was written, while the epoch can still be refused.
@@ -241,8 +235,34 @@ impl Sink for KafkaSink {
         Ok(())
     }
 
+    fn positions(&mut self, positions: &Positions) {
+        if self.tells_group {
+            self.positions = positions.iter().filter_map(|(name, offset)| position(name, *offset)).collect();
+        }
+    }
+
+    fn watermark(&mut self, watermark_ms: i64) {
+        self.watermark_ms = Some(watermark_ms);
+    }
+
     fn prepare(&mut self, epoch: Epoch) -> Result<Vec<u8>, PortError> {
-        self.prepare_with(epoch, &[])
+        self.check_topics()?;
+        let open = self.folder.join(OPEN);
+        let content = self.outbox.finish(&open).map_err(|error| durable::port_error("write", &open, &error))?;
+        if content.records > 0 {
+            let path = outbox_path(&self.folder, epoch);
+            let renamed = fs::rename(&open, &path).and_then(|()| durable::sync_folder(&self.folder));
+            renamed.map_err(|error| durable::port_error("rename", &open, &error))?;
+        }
+        let positions = std::mem::take(&mut self.positions);
+        let marks = self.settings.events.as_ref().filter(|events| events.watermarks).zip(self.watermark_ms);
+        let marks = marks.map(|(events, watermark_ms)| Marks { topic: events.topic.clone(), watermark_ms });
+        let marker_topic = self.marker_topic(&positions);
+        let handle = Handle::new(epoch, content, marker_topic, positions, marks);
+        self.outbox = OutboxWriter::new();
+        self.topics.clear();
+        (self.fail_point)(step::PREPARED);
+        Ok(handle.to_bytes())
     }
 
     fn finalise(&mut self, epoch: Epoch, handle: &[u8]) -> Result<(), PortError> {
@@ -256,6 +276,16 @@ impl Sink for KafkaSink {
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
         self.recover_from(committed, handle)
     }
+
+    fn needs_rows(&self) -> bool {
+        self.needs_rows
+    }
+}
+
+/// The position of a partition of Kafka, as a group is told of it.
+fn position(name: &str, offset: Offset) -> Option<Position> {
+    let PartitionName { topic, number } = PartitionName::parse(name)?;
+    Some((topic, number, i64::try_from(offset.0).unwrap_or(i64::MAX)))
 }
 
 /// What the producer is told: defaults that a property may change, and what nobody else may set.

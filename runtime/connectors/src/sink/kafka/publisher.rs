@@ -8,13 +8,14 @@
 //! | another producer has taken the place of this one | stop: another process runs the job |
 //! | a right is missing, a record is too large | stop, with what a person can do |
 
-use super::handle::Handle;
+use super::handle::{Handle, Marks};
 use super::marker::{Group, Marker, marker_offsets, source_offsets};
 use super::outbox::{OutboxError, OutboxReader, Record};
 use super::settings::Delivery;
 use super::step;
+use super::telemetry::KafkaSinkTelemetry;
 use crate::fail_point::FailPoint;
-use crate::kafka::{Connection, Context, Verdict, advice, code_of};
+use crate::kafka::{Connection, Context, Verdict, WATERMARK_HEADER, advice, code_of};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
@@ -25,6 +26,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::PortError;
 
 /// librdkafka's producer, with a thread that serves what it has to say.
@@ -58,6 +60,7 @@ pub(super) struct Publisher {
     /// Topics whose marker was read since the producer was made. Until then nobody knows what is out.
     asked: BTreeSet<String>,
     fail_point: FailPoint,
+    telemetry: Arc<KafkaSinkTelemetry>,
 }
 
 /// How a publisher is made.
@@ -103,6 +106,7 @@ impl Publisher {
         } = parts;
         Self {
             config,
+            telemetry: KafkaSinkTelemetry::new(&connection),
             connection,
             delivery,
             transaction_timeout,
@@ -114,6 +118,11 @@ impl Publisher {
             asked: BTreeSet::new(),
             fail_point,
         }
+    }
+
+    /// How far it is.
+    pub(super) fn telemetry(&self) -> Arc<KafkaSinkTelemetry> {
+        Arc::clone(&self.telemetry)
     }
 
     /// Takes the place of every earlier producer of this name, ending its transaction. Done once, then remembered.
@@ -154,8 +163,14 @@ impl Publisher {
     /// Notes that an epoch is out.
     pub(super) fn remember(&mut self, marker: Marker) {
         if self.published.as_ref().is_none_or(|published| published.epoch < marker.epoch) {
+            self.telemetry.epoch.set(marker.epoch.0 as i64);
             self.published = Some(marker);
         }
+    }
+
+    /// The newest epoch that is known to be out.
+    pub(super) fn newest(&self) -> Option<Epoch> {
+        self.published.as_ref().map(|published| published.epoch)
     }
 
     /// Whether the epoch is out already.
@@ -192,6 +207,7 @@ impl Publisher {
             if let Some(error) = self.connection.hopeless() {
                 return Err(error);
             }
+            self.telemetry.repeated.add(1);
             let message = format!("epoch {} is not published to Kafka yet: {message}", handle.epoch);
             if Instant::now() > deadline {
                 return Err(PortError::Retry(message));
@@ -218,6 +234,8 @@ impl Publisher {
             Delivery::AtLeastOnce => self.deliver(handle, path)?,
         }
         self.remember(Marker { epoch: handle.epoch, xxh3: handle.content.xxh3.clone() });
+        self.telemetry.records.add(handle.content.records);
+        self.connection.up();
         Ok(())
     }
 
@@ -289,7 +307,28 @@ impl Publisher {
                 }
             }
         }
+        if let Some(marks) = &handle.marks {
+            self.mark(producer, marks, begun)?;
+        }
         self.flush(producer, begun)
+    }
+
+    /// Tells every partition of the cleansed events how far event time has come.
+    fn mark(&self, producer: &Producer, marks: &Marks, begun: Instant) -> Result<(), Trouble> {
+        let metadata = producer.client().fetch_metadata(Some(&marks.topic), CALL);
+        let metadata = metadata.map_err(|error| self.trouble(&error, begun))?;
+        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+        if partitions.is_empty() {
+            return Err(Trouble::Abort(format!("topic {} has no partitions for now", marks.topic)));
+        }
+        let watermark = marks.watermark_ms.to_string();
+        for partition in partitions {
+            let header = Header { key: WATERMARK_HEADER, value: Some(&watermark) };
+            let headers = OwnedHeaders::new_with_capacity(1).insert(header);
+            let message = BaseRecord::<[u8], [u8]>::to(&marks.topic).partition(partition.id()).headers(headers);
+            self.send_message(producer, message, begun)?;
+        }
+        Ok(())
     }
 
     /// Waits until every record is acknowledged. Looked at again and again, because waiting in `rdkafka` takes a tenth
@@ -316,6 +355,15 @@ impl Publisher {
             };
             message.headers = Some(record.headers.iter().fold(headers, add));
         }
+        self.send_message(producer, message, begun)
+    }
+
+    fn send_message(
+        &self,
+        producer: &Producer,
+        mut message: BaseRecord<'_, [u8], [u8]>,
+        begun: Instant,
+    ) -> Result<(), Trouble> {
         while let Err((error, refused)) = producer.send(message) {
             if code_of(&error) != Some(Code::QueueFull) {
                 self.check_delivered()?;

@@ -2,7 +2,7 @@
 //!
 //! | table | key | value | headers |
 //! | --- | --- | --- | --- |
-//! | events | the text at a path of the event | the event as it came | |
+//! | events | the text at a path of the event | the event as it came | `tidemark-enrichment`, where lookup tables added something |
 //! | a metric | the metric's key | the row as JSON | `metric`, `module_version`, `digest`, `epoch`, `row_id` |
 //! | dead letters | the metric's key, if one is concerned | the record as it came | `reason`, `detail`, `epoch`, and as far as known `partition`, `offset`, `event_time`, `metric`, `digest`, `window_start`, `window_end` |
 //!
@@ -10,6 +10,7 @@
 
 use super::event_key::EventKey;
 use super::outbox::{OutboxWriter, Record};
+use crate::kafka::ENRICHMENT_HEADER;
 use crate::sink::json_rows;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampMillisecondType, UInt64Type};
@@ -53,11 +54,13 @@ impl Records {
     }
 
     fn events(&mut self, rows: &RecordBatch, add: &mut impl FnMut(&Record<'_>)) -> Result<(), PortError> {
-        let raw = text(rows, "raw")?;
+        let (raw, enrichments) = (text(rows, "raw")?, text(rows, "enrichment")?);
         let keys = self.event_key.as_mut().map(|event_key| event_key.keys(raw));
         for row in 0..rows.num_rows() {
             let key = keys.as_ref().and_then(|keys| keys.get(row));
-            add(&Record { key: key.map(str::as_bytes), value: raw.value(row).as_bytes(), headers: Vec::new() });
+            let added = enrichments.is_valid(row).then(|| (ENRICHMENT_HEADER, enrichments.value(row).as_bytes()));
+            let headers = added.into_iter().collect();
+            add(&Record { key: key.map(str::as_bytes), value: raw.value(row).as_bytes(), headers });
         }
         Ok(())
     }

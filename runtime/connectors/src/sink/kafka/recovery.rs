@@ -17,13 +17,38 @@ impl KafkaSink {
                 handle.epoch
             )));
         }
+        if handle.is_none() {
+            // Before anybody is put aside: who starts in the wrong folder must not stop the one in the right folder.
+            self.refuse_older(committed)?;
+        }
         // Whoever published before, and may still be alive, is put aside here, before anything is looked at.
         self.publisher.start()?;
+        if handle.is_none() {
+            self.refuse_older(committed)?;
+        }
         if let Some(handle) = handle.filter(|handle| !handle.is_empty()) {
             self.finish(&handle)?;
         }
         (self.fail_point)(step::RECOVERED);
         self.remove_outboxes()
+    }
+
+    /// Stops where more was published than the state, which never published anything, knows of.
+    fn refuse_older(&mut self, committed: Epoch) -> Result<(), PortError> {
+        for topic in self.settings.fixed_topics() {
+            if let Some(marker) = self.publisher.read_marker(&topic)? {
+                return Err(self.older(marker.epoch, committed));
+            }
+        }
+        Ok(())
+    }
+
+    fn older(&self, published: Epoch, committed: Epoch) -> PortError {
+        PortError::Stop(format!(
+            "Kafka has rows of this job up to epoch {published}, but its state is of epoch {committed}: bring the newest \
+             state back, with checkpoints and ticks; or, to publish everything again, give the job another name and an \
+             empty data folder"
+        ))
     }
 
     /// Publishes the last committed epoch, if it is not out.
@@ -35,18 +60,21 @@ impl KafkaSink {
             is_forgotten = self.publisher.read_marker(&note.marker_topic)?.is_none();
             self.publisher.remember(Marker { epoch: note.epoch, xxh3: note.xxh3.clone() });
         }
+        if let Some(published) = self.publisher.newest().filter(|published| *published > handle.epoch) {
+            return Err(self.older(published, handle.epoch));
+        }
         if self.publisher.is_out(handle)? {
             return Ok(());
         }
         let path = outbox_path(&self.folder, handle.epoch);
         if handle.content.records > 0 && !path.exists() {
-            self.needs_rows = Some(handle.epoch);
-            return Err(PortError::Stop(format!(
-                "epoch {} is committed and not published to Kafka, and its rows are gone: {} is missing; bring the file \
-                 back, or start from the newest checkpoint, so that the epoch is run again",
-                handle.epoch,
-                path.display()
-            )));
+            tracing::warn!(
+                epoch = %handle.epoch,
+                outbox = %path.display(),
+                "an epoch is committed and not published to Kafka, and its rows are gone with the disk: they are needed again"
+            );
+            self.needs_rows = true;
+            return Ok(());
         }
         if is_forgotten {
             return Err(PortError::Stop(format!(

@@ -7,30 +7,25 @@ use tidemark_engine::output::TableKind;
 
 /// Where rows go in one Kafka cluster.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct KafkaSinkSettings {
     /// Brokers to begin with, `host:port` each: any of the cluster will do.
     pub brokers: Vec<String>,
     /// Cleansed events; absent: they do not go to Kafka.
-    #[serde(default)]
     pub events: Option<EventsSettings>,
     /// Rows of metrics; absent: they do not go to Kafka.
-    #[serde(default)]
     pub metrics: Option<MetricsSettings>,
     /// Dead letters; absent: they do not go to Kafka.
-    #[serde(default)]
     pub dead_letters: Option<DeadLettersSettings>,
     /// How often a row may arrive.
-    #[serde(default)]
     pub delivery: Delivery,
     /// How topics are made that are not there; absent: they must be there.
-    #[serde(default)]
     pub create_topics: Option<CreateTopics>,
     /// How long publishing one epoch may take before the brokers take its transaction back.
-    #[serde(default = "default_transaction_timeout_ms")]
     pub transaction_timeout_ms: u32,
+    /// How long it may take until a process that died runs again. Its transaction must not have run out by then.
+    pub restart_ms: u32,
     /// Properties of librdkafka.
-    #[serde(default)]
     pub properties: Properties,
 }
 
@@ -44,6 +39,10 @@ pub struct EventsSettings {
     /// one partition, in their order.
     #[serde(default)]
     pub key: Option<String>,
+    /// Whether every partition is told, with each epoch, how far event time has come: what a job of metrics alone needs.
+    /// Other readers see records without a value.
+    #[serde(default = "yes")]
+    pub watermarks: bool,
 }
 
 /// Rows of metrics: JSON, keyed by the metric's key.
@@ -105,24 +104,48 @@ pub(super) const OWNED: [Owned; 9] = [
     ("allow.auto.create.topics", "set `create_topics` instead"),
 ];
 
-const fn default_transaction_timeout_ms() -> u32 {
-    60_000
+const fn yes() -> bool {
+    true
+}
+
+impl Default for KafkaSinkSettings {
+    fn default() -> Self {
+        Self {
+            brokers: Vec::new(),
+            events: None,
+            metrics: None,
+            dead_letters: None,
+            delivery: Delivery::default(),
+            create_topics: None,
+            transaction_timeout_ms: 120_000,
+            restart_ms: 60_000,
+            properties: Properties::default(),
+        }
+    }
 }
 
 impl KafkaSinkSettings {
     /// Settings that write nothing yet.
     #[must_use]
     pub fn new(brokers: &str) -> Self {
-        Self {
-            brokers: vec![brokers.to_owned()],
-            events: None,
-            metrics: None,
-            dead_letters: None,
-            delivery: Delivery::default(),
-            create_topics: None,
-            transaction_timeout_ms: default_transaction_timeout_ms(),
-            properties: Properties::default(),
+        Self { brokers: vec![brokers.to_owned()], ..Self::default() }
+    }
+
+    /// Whether the transaction of a process that dies, with epochs this long, may run out before the next process ends
+    /// it. The error says what to do.
+    ///
+    /// # Errors
+    /// It may.
+    pub fn check_timeout(&self, epoch_ms: u64) -> Result<(), String> {
+        let least = epoch_ms.saturating_add(self.restart_ms.into());
+        if self.delivery == Delivery::AtLeastOnce || u64::from(self.transaction_timeout_ms) > least {
+            return Ok(());
         }
+        Err(format!(
+            "transaction_timeout_ms = {} must be more than an epoch and a restart take together, {epoch_ms} + {} ms: \
+             raise it, or lower epoch.interval_ms or restart_ms",
+            self.transaction_timeout_ms, self.restart_ms
+        ))
     }
 
     /// The topic for rows of a table; `None`: they do not go to Kafka.
@@ -162,8 +185,15 @@ impl KafkaSinkSettings {
         if self.events.is_none() && self.metrics.is_none() && self.dead_letters.is_none() {
             mistakes.push("nothing is written: give `events`, `metrics` or `dead_letters` a topic".to_owned());
         }
-        for topic in self.fixed_topics() {
-            mistakes.extend(bad_topic(&topic));
+        let metrics = self.metrics.as_ref().map(|metrics| metrics.topic.replace(METRIC, "x"));
+        let topics = [
+            ("events", self.events.as_ref().map(|events| events.topic.clone())),
+            ("metrics", metrics),
+            ("dead_letters", self.dead_letters.as_ref().map(|dead| dead.topic.clone())),
+        ];
+        for (section, topic) in topics {
+            let mistake = topic.and_then(|topic| bad_topic(&topic));
+            mistakes.extend(mistake.map(|mistake| format!("{section}.topic: {mistake}")));
         }
         if self.events.as_ref().is_some_and(|events| events.key.as_deref() == Some("")) {
             mistakes.push("events.key: is empty: write a path such as \"data.stream_id\", or leave it out".to_owned());
@@ -171,6 +201,9 @@ impl KafkaSinkSettings {
         if !(1_000..=86_400_000).contains(&self.transaction_timeout_ms) {
             let timeout = self.transaction_timeout_ms;
             mistakes.push(format!("transaction_timeout_ms = {timeout} must be from 1000 to 86400000"));
+        }
+        if self.restart_ms > 86_400_000 {
+            mistakes.push(format!("restart_ms = {} must be at most 86400000", self.restart_ms));
         }
         if let Some(create) = &self.create_topics {
             if !(1..=10_000).contains(&create.partitions) {
@@ -214,5 +247,16 @@ mod tests {
         let mistakes = serde_json::from_str::<KafkaSinkSettings>(text).unwrap().mistakes();
         assert_eq!(mistakes.len(), 7, "{mistakes:?}");
         assert_eq!(KafkaSinkSettings::new("a:1").mistakes().len(), 1);
+        assert_eq!(KafkaSinkSettings::default().mistakes().len(), 2);
+    }
+
+    #[test]
+    fn a_transaction_lasts_longer_than_an_epoch_and_a_restart() {
+        let mut settings = KafkaSinkSettings::default();
+        assert_eq!(settings.check_timeout(59_999), Ok(()));
+        let message = settings.check_timeout(60_000).unwrap_err();
+        assert!(message.contains("60000 + 60000 ms"), "{message}");
+        settings.delivery = Delivery::AtLeastOnce;
+        assert_eq!(settings.check_timeout(60_000), Ok(()));
     }
 }

@@ -81,6 +81,10 @@ impl Source for AgainSource {
         next
     }
 
+    fn reachable(&self) -> bool {
+        self.main.reachable()
+    }
+
     fn bounded(&self) -> bool {
         self.main.bounded()
     }

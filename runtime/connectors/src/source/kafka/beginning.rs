@@ -2,10 +2,10 @@
 
 use super::client::Client;
 use super::feed::{Opened, gone};
-use super::name::PartitionName;
 use super::queue::PartitionQueue;
 use super::settings::{KafkaSourceSettings, Start, Until};
 use super::telemetry::PartitionTelemetry;
+use crate::kafka::PartitionName;
 use std::collections::{BTreeMap, BTreeSet};
 use tidemark_engine::ports::{PortError, Positions};
 
@@ -31,6 +31,16 @@ pub(super) fn open_all(
         let (low, high) = client.bounds(name)?;
         let committed = positions.get(&name.to_string()).map(|offset| offset.0);
         let position = match (committed.or_else(|| chosen.get(name).copied()), policy) {
+            (Some(position), Start::Committed) if committed.is_none() && position < low => {
+                tracing::warn!(
+                    partition = %name,
+                    committed = position,
+                    oldest = low,
+                    "the group's committed offset is older than the oldest record: begun with that; records between were \
+                     removed before anybody of the group read them"
+                );
+                low
+            }
             (Some(position), _) => within(name, position, low, high)?,
             (None, Start::Latest | Start::TimestampMs(_)) => high,
             (None, Start::Earliest | Start::Committed | Start::Offsets(_)) => low,
@@ -54,7 +64,7 @@ fn open(
     end: Option<u64>,
     high: u64,
 ) -> Result<Opened, PortError> {
-    let queue = PartitionQueue::open(&client.consumer, name)
+    let queue = PartitionQueue::open(&client.consumer, name, client.cleansed)
         .ok_or_else(|| PortError::Retry(format!("Kafka source: partition {name} cannot be opened")))?;
     let telemetry = PartitionTelemetry::new(name, position, high);
     Ok(Opened { name: name.clone(), queue, position, end, telemetry })

@@ -9,6 +9,8 @@ use crate::source::spent::Spent;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::mem;
+use std::ops::Range;
+use tidemark_engine::batch::Carried;
 use tidemark_engine::ids::{Offset, Partition};
 
 /// The block in the making.
@@ -26,6 +28,11 @@ pub(super) struct BlockBuilder {
     /// Bytes of its records; one that is too long counts as one that just is not.
     weight: usize,
     spent: Spent,
+    /// What lookup tables added to its records before.
+    enrichments: Vec<(u32, Range<u32>)>,
+    /// What a block says of the watermark if nothing in it does.
+    silent: Carried,
+    watermark: Carried,
 }
 
 /// A block that was cut before cannot be cut again: there is more in it than one block can hold.
@@ -36,7 +43,15 @@ pub(super) struct TooMuch {
 }
 
 impl BlockBuilder {
-    pub(super) fn new(partition: Partition, position: u64, limits: BlockLimits, cuts: VecDeque<u64>) -> Self {
+    /// `cleansed` says that the partition has cleansed events, whose writer knows the watermark.
+    pub(super) fn new(
+        partition: Partition,
+        position: u64,
+        limits: BlockLimits,
+        cuts: VecDeque<u64>,
+        cleansed: bool,
+    ) -> Self {
+        let silent = if cleansed { Carried::Later } else { Carried::Nothing };
         Self {
             partition,
             limits,
@@ -47,6 +62,9 @@ impl BlockBuilder {
             records: Vec::new(),
             weight: 0,
             spent: Spent::default(),
+            enrichments: Vec::new(),
+            silent,
+            watermark: silent,
         }
     }
 
@@ -60,8 +78,9 @@ impl BlockBuilder {
         self.reached == self.position
     }
 
-    pub(super) fn has_records(&self) -> bool {
-        !self.records.is_empty()
+    /// Whether somebody waits for the block: it has records, or says how far event time has come.
+    pub(super) fn has_news(&self) -> bool {
+        !self.records.is_empty() || self.watermark.is_news()
     }
 
     /// Where the block must end, if it was cut before.
@@ -78,15 +97,15 @@ impl BlockBuilder {
     pub(super) fn ends_before(&self, offset: u64, length: usize) -> bool {
         match self.cut() {
             Some(cut) => offset >= cut,
-            None => self.has_records() && self.weight + self.weight_of(length) > self.limits.bytes,
+            None => !self.records.is_empty() && self.weight + self.weight_of(length) > self.limits.bytes,
         }
     }
 
     /// Adds a record, before which the block does not end. Whether the block is full now.
-    pub(super) fn add(&mut self, offset: u64, payload: &[u8]) -> Result<bool, TooMuch> {
+    pub(super) fn add(&mut self, offset: u64, payload: &[u8], enrichment: Option<&[u8]>) -> Result<bool, TooMuch> {
         let too_long = payload.len() > self.limits.record_bytes;
         let kept = if too_long { &payload[..payload.len().min(KEPT_OF_TOO_LONG)] } else { payload };
-        if self.buffer.len() + kept.len() > RawBlock::MAX_BYTES {
+        if self.buffer.len() + kept.len() + enrichment.map_or(0, <[u8]>::len) > RawBlock::MAX_BYTES {
             // Limits keep a block far below, so there is a cut.
             return Err(TooMuch { cut: self.cut().unwrap_or(offset) });
         }
@@ -100,8 +119,19 @@ impl BlockBuilder {
             range: start..self.buffer.len() as u32,
             too_long: too_long.then_some(payload.len() as u64),
         });
+        if let Some(enrichment) = enrichment {
+            let start = self.buffer.len() as u32;
+            self.buffer.extend_from_slice(enrichment);
+            self.enrichments.push((self.records.len() as u32 - 1, start..self.buffer.len() as u32));
+        }
         self.weight += self.weight_of(payload.len());
         Ok(self.reach(offset + 1) || (self.cut().is_none() && self.records.len() == self.limits.records))
+    }
+
+    /// Notes how far event time has come, behind everything before `offset`. Whether the block is full now.
+    pub(super) fn mark(&mut self, offset: u64, watermark_ms: i64) -> bool {
+        self.watermark = Carried::At(watermark_ms);
+        self.reach(offset + 1)
     }
 
     /// Notes that nothing before `offset` is missing. Whether the block is full now.
@@ -122,7 +152,15 @@ impl BlockBuilder {
         self.weight = 0;
         self.position = end;
         self.reached = self.reached.max(end);
-        RawBlock { partition: self.partition, start, end: Offset(end), buffer, records }
+        RawBlock {
+            partition: self.partition,
+            start,
+            end: Offset(end),
+            buffer,
+            records,
+            enrichments: mem::take(&mut self.enrichments),
+            watermark: mem::replace(&mut self.watermark, self.silent),
+        }
     }
 
     fn weight_of(&self, length: usize) -> usize {
@@ -137,14 +175,14 @@ mod tests {
 
     /// The blocks of records, whose offsets are `gap + 1` apart, as a feed asks for them; the last ends at `end`.
     fn blocks(lengths: &[(u64, usize)], end: u64, limits: BlockLimits, cuts: &[u64]) -> Vec<RawBlock> {
-        let mut builder = BlockBuilder::new(Partition(3), 0, limits, cuts.iter().copied().collect());
+        let mut builder = BlockBuilder::new(Partition(3), 0, limits, cuts.iter().copied().collect(), false);
         let (mut blocks, mut offset) = (Vec::new(), 0);
         for (gap, length) in lengths {
             offset += gap;
             while builder.ends_before(offset, *length) {
                 blocks.push(builder.finish());
             }
-            if builder.add(offset, &vec![b'x'; *length]).unwrap() {
+            if builder.add(offset, &vec![b'x'; *length], None).unwrap() {
                 blocks.push(builder.finish());
             }
             offset += 1;

@@ -1,9 +1,9 @@
 //! The source's client: how it is configured, and what it asks the cluster.
 
-use super::name::PartitionName;
 use super::queue::Consumer;
 use super::settings::KafkaSourceSettings;
 use super::topics::{Found, Selection};
+use crate::kafka::PartitionName;
 use crate::kafka::{Connection, Context, advice, code_of};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
@@ -29,6 +29,8 @@ pub(super) struct Client {
     pub(super) consumer: Arc<Consumer>,
     pub(super) connection: Arc<Connection>,
     selection: Selection,
+    /// Whether the topics have cleansed events.
+    pub(super) cleansed: bool,
 }
 
 impl Client {
@@ -71,7 +73,7 @@ impl Client {
         let connection = Connection::new("source", secrets);
         let consumer = config.create_with_context(Context(Arc::clone(&connection)));
         let consumer: Consumer = consumer.map_err(|error| stop(connection.secrets().refused(&error)))?;
-        Ok(Self { consumer: Arc::new(consumer), connection, selection })
+        Ok(Self { consumer: Arc::new(consumer), connection, selection, cleansed: settings.cleansed })
     }
 
     /// What the cluster has, asked for the first time: waits for a broker.

@@ -1,10 +1,10 @@
 //! One partition being read: messages of its queue become blocks.
 
 use super::builder::{BlockBuilder, TooMuch};
-use super::name::PartitionName;
 use super::queue::{Message, PartitionQueue};
 use super::telemetry::PartitionTelemetry;
 use crate::cleanse::RawBlock;
+use crate::kafka::PartitionName;
 use crate::kafka::{Verdict, advice};
 use crate::source::cutter::Cut;
 use rdkafka::types::RDKafkaErrorCode;
@@ -15,7 +15,8 @@ use tidemark_engine::ports::PortError;
 /// How soon after the last one a block that is not full may follow: records that trickle in make no blocks of one each.
 const LINGER: Duration = Duration::from_millis(5);
 
-/// How soon a block without records may follow, which only moves the position past what Kafka keeps for itself.
+/// How soon a block with neither records nor a watermark may follow, which only moves the position past what Kafka keeps
+/// for itself.
 const LINGER_EMPTY: Duration = Duration::from_secs(1);
 
 /// How long a partition may look shorter than it was: after a change of its leader it may, for a moment.
@@ -104,12 +105,27 @@ impl KafkaFeed {
             // Cannot be, by what librdkafka promises; a record read twice would be counted twice.
             Message::Record { offset, .. } if offset < builder.reached() => Ok(Outcome::Nothing),
             Message::Record { offset, .. } if is_end(offset) => Ok(Outcome::End),
-            Message::Record { offset, payload } => {
+            Message::Mark { offset, .. } if offset < builder.reached() => Ok(Outcome::Nothing),
+            Message::Mark { offset, .. } if is_end(offset) => Ok(Outcome::End),
+            Message::Mark { offset, watermark_ms } => {
+                *at_the_end = None;
+                if builder.ends_before(offset, 0) {
+                    return Ok(Outcome::FullBefore);
+                }
+                Ok(if builder.mark(offset, watermark_ms) {
+                    Outcome::Full
+                } else if is_end(offset + 1) {
+                    Outcome::End
+                } else {
+                    Outcome::Nothing
+                })
+            }
+            Message::Record { offset, payload, enrichment } => {
                 *at_the_end = None;
                 if builder.ends_before(offset, payload.len()) {
                     return Ok(Outcome::FullBefore);
                 }
-                let full = builder.add(offset, payload).map_err(|too_much| too_much.stop(&opened.name))?;
+                let full = builder.add(offset, payload, enrichment).map_err(|too_much| too_much.stop(&opened.name))?;
                 Ok(if full {
                     Outcome::Full
                 } else if is_end(offset + 1) {
@@ -160,7 +176,7 @@ impl KafkaFeed {
         if self.opened.end.is_some() || self.builder.cut().is_some() || self.builder.is_empty() {
             return None;
         }
-        let linger = if self.builder.has_records() { LINGER } else { LINGER_EMPTY };
+        let linger = if self.builder.has_news() { LINGER } else { LINGER_EMPTY };
         (self.handed_over.elapsed() >= linger).then(|| self.builder.finish())
     }
 

@@ -16,7 +16,6 @@ mod beginning;
 mod builder;
 mod client;
 mod feed;
-mod name;
 mod queue;
 mod settings;
 mod telemetry;
@@ -32,11 +31,11 @@ use super::origin::Origin;
 use super::running::{self, Running};
 use super::settings::ReadSettings;
 use crate::cleanse::CleanseSettings;
+use crate::kafka::PartitionName;
 use builder::BlockBuilder;
 use client::Client;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use feed::{KafkaFeed, Opened};
-use name::PartitionName;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::Offset as KafkaOffset;
@@ -153,6 +152,10 @@ impl Source for KafkaSource {
         self.settings.until.is_some()
     }
 
+    fn reachable(&self) -> bool {
+        self.shared.client.connection.is_up()
+    }
+
     /// Tells the group, without waiting for an answer.
     fn committed(&mut self, positions: &Positions) {
         if self.settings.group.is_none() {
@@ -217,7 +220,8 @@ impl Origin for Topics {
     fn feed(&mut self, name: &str, partition: Partition) -> Self::Feed {
         let opened = self.opened.remove(name)?;
         let (position, cuts) = place_in(&self.start, name, opened.position);
-        let builder = BlockBuilder::new(partition, position, self.limits, cuts);
+        let cleansed = self.shared.client.cleansed;
+        let builder = BlockBuilder::new(partition, position, self.limits, cuts, cleansed);
         Some(KafkaFeed::new(opened, builder))
     }
 

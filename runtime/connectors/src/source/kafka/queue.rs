@@ -4,8 +4,8 @@
 //! takes up to [`BATCH`] records out of librdkafka's queue under one lock, and their bytes are read where librdkafka
 //! has them. This is the only file of the source with unsafe code.
 
-use super::name::PartitionName;
 use crate::kafka::Context;
+use crate::kafka::PartitionName;
 use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
@@ -16,13 +16,19 @@ use std::sync::Arc;
 /// The client of a source.
 pub(super) type Consumer = BaseConsumer<Context>;
 
+/// As librdkafka takes names of headers; the same as [`crate::kafka::WATERMARK_HEADER`] and its sibling.
+const WATERMARK: &CStr = c"tidemark-watermark";
+const ENRICHMENT: &CStr = c"tidemark-enrichment";
+
 /// Most records taken at once.
 const BATCH: usize = 1024;
 
 /// What stands in a queue.
 pub(super) enum Message<'a> {
-    /// A record. Offsets grow, not always by one.
-    Record { offset: u64, payload: &'a [u8] },
+    /// A record, with what lookup tables added to it before. Offsets grow, not always by one.
+    Record { offset: u64, payload: &'a [u8], enrichment: Option<&'a [u8]> },
+    /// How far event time has come, behind everything before it.
+    Mark { offset: u64, watermark_ms: i64 },
     /// There is nothing more for now: everything before `offset` was given.
     End { offset: u64 },
     /// Reading failed, perhaps not for good.
@@ -39,6 +45,8 @@ pub(super) struct PartitionQueue {
     next: usize,
     /// Where librdkafka writes: as long as `messages` can be.
     taken: Box<[*mut rd::rd_kafka_message_t]>,
+    /// Whether records are cleansed events, whose headers say more of them.
+    cleansed: bool,
 }
 
 // SAFETY: librdkafka's queues and messages belong to no thread; all functions on them may be called from any, and
@@ -49,7 +57,7 @@ impl PartitionQueue {
     /// Separates the queue of a partition from that of the client. To be called before the partition is assigned: then
     /// every record of it comes here, and none to the client's queue. `None` if librdkafka does not know such a
     /// partition.
-    pub(super) fn open(consumer: &Arc<Consumer>, name: &PartitionName) -> Option<Self> {
+    pub(super) fn open(consumer: &Arc<Consumer>, name: &PartitionName, cleansed: bool) -> Option<Self> {
         let topic = CString::new(name.topic.as_str()).ok()?;
         let client = consumer.client().native_ptr();
         // SAFETY: the client lives as long as `consumer`, `topic` is a C string that outlives the call. The result is
@@ -65,6 +73,7 @@ impl PartitionQueue {
             messages: Vec::with_capacity(BATCH),
             next: 0,
             taken: vec![ptr::null_mut(); BATCH].into_boxed_slice(),
+            cleansed,
         })
     }
 
@@ -99,7 +108,11 @@ impl PartitionQueue {
                     Some(payload) => unsafe { std::slice::from_raw_parts(payload.as_ptr(), message.len) },
                     None => &[],
                 };
-                Message::Record { offset, payload }
+                if self.cleansed {
+                    cleansed(message, offset, payload)
+                } else {
+                    Message::Record { offset, payload, enrichment: None }
+                }
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Message::End { offset },
             error => Message::Error { code: error.into(), reason: reason(message) },
@@ -114,6 +127,31 @@ impl PartitionQueue {
             unsafe { rd::rd_kafka_message_destroy(message.as_ptr()) };
         }
     }
+}
+
+/// A record that a job of cleansing wrote: an event, or a mark.
+fn cleansed<'a>(message: &'a rd::rd_kafka_message_t, offset: u64, payload: &'a [u8]) -> Message<'a> {
+    let watermark_ms = || std::str::from_utf8(header(message, WATERMARK)?).ok()?.parse::<i64>().ok();
+    match watermark_ms() {
+        Some(watermark_ms) if payload.is_empty() => Message::Mark { offset, watermark_ms },
+        _ => Message::Record { offset, payload, enrichment: header(message, ENRICHMENT) },
+    }
+}
+
+/// The value of a header.
+fn header<'a>(message: &'a rd::rd_kafka_message_t, name: &CStr) -> Option<&'a [u8]> {
+    let mut headers = ptr::null_mut();
+    // SAFETY: the message is valid, and nobody else uses it meanwhile. What is written, if anything, belongs to the
+    // message and lives as long as it does.
+    let error = unsafe { rd::rd_kafka_message_headers(message, &raw mut headers) };
+    (error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then_some(())?;
+    let (mut value, mut length) = (ptr::null(), 0);
+    // SAFETY: the headers are valid, see above; `name` is a C string. What is written belongs to the headers.
+    let error = unsafe { rd::rd_kafka_header_get_last(headers, name.as_ptr(), &raw mut value, &raw mut length) };
+    (error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then_some(())?;
+    let value = NonNull::new(value.cast_mut().cast::<u8>())?;
+    // SAFETY: a value that is not null has `length` bytes, which live as long as the message.
+    Some(unsafe { std::slice::from_raw_parts(value.as_ptr(), length) })
 }
 
 /// What librdkafka says about an error: a message with an error has it as its payload.
@@ -153,4 +191,16 @@ pub(super) fn known_end(consumer: &Consumer, name: &PartitionName) -> Option<u64
     };
     (error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then_some(())?;
     u64::try_from(high).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::{ENRICHMENT_HEADER, WATERMARK_HEADER};
+
+    #[test]
+    fn headers_are_read_under_the_names_that_they_are_written_under() {
+        assert_eq!(WATERMARK.to_str(), Ok(WATERMARK_HEADER));
+        assert_eq!(ENRICHMENT.to_str(), Ok(ENRICHMENT_HEADER));
+    }
 }

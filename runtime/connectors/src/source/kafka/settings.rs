@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Events from topics of one Kafka cluster.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct KafkaSourceSettings {
     /// Brokers to begin with, `host:port` each: any of the cluster will do.
     pub brokers: Vec<String>,
@@ -15,23 +15,21 @@ pub struct KafkaSourceSettings {
     pub topics: Vec<String>,
     /// Consumer group. The job keeps its positions itself and does not need one: a group can say where to begin, and is
     /// told how far the job is, for tools that show lag.
-    #[serde(default)]
     pub group: Option<String>,
     /// Where to begin to read a partition of which the job has no position.
-    #[serde(default)]
     pub start: Start,
     /// When to end; absent: never.
-    #[serde(default)]
     pub until: Option<Until>,
     /// How often to look for new partitions, and for new topics of a pattern.
-    #[serde(default = "default_discover_ms")]
     pub discover_ms: u64,
     /// Records fetched ahead, in MiB, all partitions together. Each partition may have 1 MiB, however many there are.
-    #[serde(default = "default_fetch_mib")]
     pub fetch_mib: u64,
     /// Properties of librdkafka.
-    #[serde(default)]
     pub properties: Properties,
+    /// Whether the topics have cleansed events, as a job of cleansing writes them: with headers for what lookup tables
+    /// added, and with records that say how far event time has come. Follows from what the job does.
+    #[serde(skip)]
+    pub cleansed: bool,
 }
 
 /// Where to begin. Partitions that are added while the job runs are read from their beginning.
@@ -43,7 +41,7 @@ pub enum Start {
     Earliest,
     /// With records that come after the start.
     Latest,
-    /// Where the group's committed offset is; at the oldest record where it has none.
+    /// Where the group's committed offset is; at the oldest record where it has none, or where that is newer.
     Committed,
     /// With the first record of this broker time (milliseconds since 1970) or later; where there is none, at the end.
     TimestampMs(i64),
@@ -73,12 +71,20 @@ pub(super) const OWNED: [Owned; 10] = [
     ("allow.auto.create.topics", "reading creates no topics"),
 ];
 
-const fn default_discover_ms() -> u64 {
-    10_000
-}
-
-const fn default_fetch_mib() -> u64 {
-    64
+impl Default for KafkaSourceSettings {
+    fn default() -> Self {
+        Self {
+            brokers: Vec::new(),
+            topics: Vec::new(),
+            group: None,
+            start: Start::default(),
+            until: None,
+            discover_ms: 10_000,
+            fetch_mib: 64,
+            properties: Properties::default(),
+            cleansed: false,
+        }
+    }
 }
 
 impl KafkaSourceSettings {
@@ -88,12 +94,7 @@ impl KafkaSourceSettings {
         Self {
             brokers: vec![brokers.to_owned()],
             topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
-            group: None,
-            start: Start::default(),
-            until: None,
-            discover_ms: default_discover_ms(),
-            fetch_mib: default_fetch_mib(),
-            properties: Properties::default(),
+            ..Self::default()
         }
     }
 

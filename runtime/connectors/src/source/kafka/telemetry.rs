@@ -1,7 +1,7 @@
 //! How far a source is, for people and for Prometheus. Never read by the source itself.
 
-use super::name::PartitionName;
 use crate::kafka::Connection;
+use crate::kafka::PartitionName;
 use std::sync::{Arc, Mutex};
 use tidemark_engine::telemetry::Gauge;
 

@@ -1,6 +1,6 @@
 //! Which topics are read, and which partitions they have now.
 
-use super::name::PartitionName;
+use crate::kafka::PartitionName;
 use crate::kafka::is_topic_name;
 use rdkafka::metadata::Metadata;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};

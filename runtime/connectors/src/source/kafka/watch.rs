@@ -4,9 +4,9 @@
 use super::beginning::open_new;
 use super::client::Client;
 use super::feed::Opened;
-use super::name::PartitionName;
 use super::queue::known_end;
 use super::telemetry::KafkaTelemetry;
+use crate::kafka::PartitionName;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};

@@ -4,18 +4,18 @@ use std::fmt;
 
 /// A partition of a topic. Partitions are in the order of their numbers, not of their digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct PartitionName {
-    pub(super) topic: String,
-    pub(super) number: i32,
+pub(crate) struct PartitionName {
+    pub(crate) topic: String,
+    pub(crate) number: i32,
 }
 
 impl PartitionName {
-    pub(super) fn new(topic: &str, number: i32) -> Self {
+    pub(crate) fn new(topic: &str, number: i32) -> Self {
         Self { topic: topic.to_owned(), number }
     }
 
     /// From its text; `None` if it is none.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         // Topics have no slash in their names.
         let (topic, number) = text.split_once('/')?;
         let parsed = Self::new(topic, number.parse().ok()?);
