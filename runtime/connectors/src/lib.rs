@@ -7,5 +7,6 @@ pub mod sink;
 
 pub mod checkpoint;
 pub mod fail_point;
+pub mod object_storage;
 
 mod durable;

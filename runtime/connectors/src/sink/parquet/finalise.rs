@@ -6,7 +6,6 @@ use super::handle::{Handle, PreparedFile};
 use super::storage::Published;
 use super::{ParquetSink, step};
 use std::collections::BTreeSet;
-use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::PortError;
 
 /// How far a file's content is trusted before it becomes visible.
@@ -22,10 +21,17 @@ impl ParquetSink {
     /// Makes the files of `handle` visible and removes what they replace.
     pub(super) fn publish(&mut self, handle: &Handle, check: Check) -> Result<(), PortError> {
         let mut touched = BTreeSet::new();
-        for (place, file) in handle.files.iter().enumerate() {
-            self.publish_file(handle.epoch, place, file, check)?;
-            touched.insert(file.folder.as_str());
-            if place == 0 {
+        let (count, first) = (handle.files.len(), handle.files.len().min(1));
+        for places in [0..first, first..count] {
+            if places.is_empty() {
+                continue;
+            }
+            let published = self.storage.publish(handle, places.clone(), check)?;
+            for (place, published) in places.clone().zip(published) {
+                self.check_published(place, &handle.files[place], published)?;
+                touched.insert(handle.files[place].folder.as_str());
+            }
+            if places.start == 0 {
                 (self.fail_point)(step::FINALISE_PARTIAL);
             }
         }
@@ -43,8 +49,8 @@ impl ParquetSink {
         self.storage.forget_staged(handle.epoch)
     }
 
-    fn publish_file(&self, epoch: Epoch, place: usize, file: &PreparedFile, check: Check) -> Result<(), PortError> {
-        match self.storage.publish(epoch, place, file, check)? {
+    fn check_published(&self, place: usize, file: &PreparedFile, published: Published) -> Result<(), PortError> {
+        match published {
             Published::Visible => Ok(()),
             Published::Gone if self.is_superseded(file)? => Ok(()),
             Published::Damaged(name) => Err(PortError::Stop(format!(

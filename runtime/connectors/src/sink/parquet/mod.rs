@@ -33,16 +33,18 @@ mod recovery;
 mod rows;
 mod settings;
 mod storage;
+mod store_reader;
 #[cfg(test)]
 mod tests;
 
 #[cfg(test)]
 pub(crate) use tests::{driver, s3_server};
 
+pub use crate::object_storage::ObjectStoreSettings;
 pub(crate) use layout::partition_value;
 pub use reader::{ReadHold, Selection, visible_files};
 pub use settings::{CompactionSettings, ParquetSettings};
-pub use storage::ObjectStoreSettings;
+pub use store_reader::StoreReader;
 
 use crate::fail_point::FailPoint;
 use arrow_array::RecordBatch;
@@ -64,6 +66,8 @@ mod step {
     pub(super) const PREPARE_BEFORE: &str = "sink.prepare.before";
     pub(super) const PREPARE_STAGED: &str = "sink.prepare.staged";
     pub(super) const PREPARE_MERGED: &str = "sink.prepare.merged";
+    pub(super) const UPLOAD_BEGUN: &str = "sink.upload.begun";
+    pub(super) const UPLOAD_PART: &str = "sink.upload.part";
     pub(super) const PREPARE_AFTER: &str = "sink.prepare.after";
     pub(super) const FINALISE_BEFORE: &str = "sink.finalise.before";
     pub(super) const FINALISE_PARTIAL: &str = "sink.finalise.partial";
@@ -90,6 +94,9 @@ pub const FAIL_POINTS: [&str; 12] = [
     step::RECOVER_FINALISED,
     step::RECOVER_CLEARED,
 ];
+
+/// Further steps where files lie in an object store: within the uploads, once they are begun and behind the first part.
+pub const UPLOAD_FAIL_POINTS: [&str; 2] = [step::UPLOAD_BEGUN, step::UPLOAD_PART];
 
 /// Rows as Parquet files.
 pub struct ParquetSink {
@@ -130,7 +137,10 @@ impl ParquetSink {
         settings: ParquetSettings,
         fail_point: FailPoint,
     ) -> Result<Self, PortError> {
-        Self::over(|| Ok(Arc::new(ObjectStorage::open(store, scratch)?)), settings, fail_point)
+        let storage = || -> Result<Arc<dyn Storage>, PortError> {
+            Ok(Arc::new(ObjectStorage::open(store, scratch, fail_point.clone())?))
+        };
+        Self::over(storage, settings, fail_point.clone())
     }
 
     fn over(

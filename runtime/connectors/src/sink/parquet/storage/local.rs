@@ -9,6 +9,7 @@ use crate::sink::parquet::handle::{Handle, PreparedFile, STAGING, staged_path, s
 use crate::sink::parquet::locks::Locks;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::PortError;
@@ -36,6 +37,32 @@ impl LocalStorage {
 
     fn path(&self, folder: &str, name: FileName) -> PathBuf {
         self.root.join(folder).join(name.to_string())
+    }
+
+    fn publish_file(
+        &self,
+        epoch: Epoch,
+        place: usize,
+        file: &PreparedFile,
+        check: Check,
+    ) -> Result<Published, PortError> {
+        let staged = staged_path(&staging_folder(&self.scratch, epoch), place);
+        let folder = self.root.join(&file.folder);
+        let target = folder.join(&file.name);
+        let from = if staged.exists() { &staged } else { &target };
+        let found = match (check, fs::metadata(from)) {
+            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Published::Gone),
+            (Check::Size, metadata) => metadata.map(|found| found.len() == file.content.bytes),
+            (Check::Content, _) => Fingerprint::of_file(from).map(|found| found == file.content),
+        };
+        if !found.map_err(|error| durable::port_error("read", from, &error))? {
+            return Ok(Published::Damaged(from.display().to_string()));
+        }
+        if *from == staged {
+            durable::create_folders(&folder).map_err(|error| durable::port_error("create", &folder, &error))?;
+            fs::rename(&staged, &target).map_err(|error| durable::port_error("rename to", &target, &error))?;
+        }
+        Ok(Published::Visible)
     }
 }
 
@@ -77,24 +104,8 @@ impl Storage for LocalStorage {
         Ok(())
     }
 
-    fn publish(&self, epoch: Epoch, place: usize, file: &PreparedFile, check: Check) -> Result<Published, PortError> {
-        let staged = staged_path(&staging_folder(&self.scratch, epoch), place);
-        let folder = self.root.join(&file.folder);
-        let target = folder.join(&file.name);
-        let from = if staged.exists() { &staged } else { &target };
-        let found = match (check, fs::metadata(from)) {
-            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Published::Gone),
-            (Check::Size, metadata) => metadata.map(|found| found.len() == file.content.bytes),
-            (Check::Content, _) => Fingerprint::of_file(from).map(|found| found == file.content),
-        };
-        if !found.map_err(|error| durable::port_error("read", from, &error))? {
-            return Ok(Published::Damaged(from.display().to_string()));
-        }
-        if *from == staged {
-            durable::create_folders(&folder).map_err(|error| durable::port_error("create", &folder, &error))?;
-            fs::rename(&staged, &target).map_err(|error| durable::port_error("rename to", &target, &error))?;
-        }
-        Ok(Published::Visible)
+    fn publish(&self, handle: &Handle, places: Range<usize>, check: Check) -> Result<Vec<Published>, PortError> {
+        places.map(|place| self.publish_file(handle.epoch, place, &handle.files[place], check)).collect()
     }
 
     fn settle(&self, folder: &str) -> Result<(), PortError> {

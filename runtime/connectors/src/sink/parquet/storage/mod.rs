@@ -9,12 +9,12 @@ mod object;
 
 pub(super) use local::LocalStorage;
 pub(super) use object::ObjectStorage;
-pub use object::ObjectStoreSettings;
 
 use super::compaction::StoredFile;
 use super::file_name::FileName;
 use super::finalise::Check;
-use super::handle::{Handle, PreparedFile};
+use super::handle::Handle;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::PortError;
@@ -50,8 +50,8 @@ pub(super) trait Storage: Send + Sync {
     /// Makes the staged files of `handle`, which lie in the scratch folder, durable but not visible. Can be repeated.
     fn stage(&self, handle: &mut Handle) -> Result<(), PortError>;
 
-    /// Makes the file at `place` of an epoch's handle visible. Can be repeated.
-    fn publish(&self, epoch: Epoch, place: usize, file: &PreparedFile, check: Check) -> Result<Published, PortError>;
+    /// Makes the files at `places` of an epoch's handle visible, and says of each what came of it. Can be repeated.
+    fn publish(&self, handle: &Handle, places: Range<usize>, check: Check) -> Result<Vec<Published>, PortError>;
 
     /// What was published in `folder` stays so from here on.
     fn settle(&self, folder: &str) -> Result<(), PortError>;

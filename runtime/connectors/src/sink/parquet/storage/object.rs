@@ -16,61 +16,56 @@
 use super::local::remove_all_but_locks;
 use super::{Published, Storage};
 use crate::durable::{self, Fingerprint};
+use crate::fail_point::FailPoint;
+use crate::object_storage::{Bucket, ObjectStoreSettings, with_sources};
 use crate::sink::parquet::compaction::StoredFile;
 use crate::sink::parquet::file_name::{FileName, split_visible};
 use crate::sink::parquet::finalise::Check;
 use crate::sink::parquet::handle::{Handle, PreparedFile, STAGING, Upload, staged_path, staging_folder};
 use crate::sink::parquet::locks::Locks;
+use crate::sink::parquet::step;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::multipart::PartId;
 use object_store::path::Path as ObjectPath;
-use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{Error, ObjectMeta, ObjectStoreExt, PutPayload};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::PortError;
 
-mod connect;
-
-pub use connect::ObjectStoreSettings;
-
 /// Bytes of a part, the last one excepted. At most ten thousand parts are allowed: 160 GB.
 const PART_BYTES: usize = 16 << 20;
-/// Requests under way at one time. Each may hold a part in memory.
-const REQUESTS_AT_ONCE: usize = 4;
+/// Uploads under way at one time. Each holds a part in memory.
+const UPLOADS_AT_ONCE: usize = 4;
+/// Requests without content under way at one time.
+const REQUESTS_AT_ONCE: usize = 16;
 /// The folder of files that were fetched to be merged, below the scratch folder.
 const FETCHED: &str = "fetched";
 
-const CHECK_CREDENTIALS: &str = "check the credentials and their rights on the bucket, then start again";
-const CHECK_BUCKET: &str = "check that the bucket exists, then start again";
-
-/// What we need of a store.
-pub(super) trait Objects: ObjectStore + MultipartStore {}
-
-impl<T: ObjectStore + MultipartStore> Objects for T {}
-
 /// A prefix of a bucket, written by this process alone.
 pub(in super::super) struct ObjectStorage {
-    store: Arc<dyn Objects>,
-    prefix: ObjectPath,
-    /// For messages.
-    url: String,
+    bucket: Bucket,
     scratch: PathBuf,
     _locks: Locks,
     keep_replaced: Duration,
     /// When to look again for superseded files that readers may still hold, by folder.
     look_again: Mutex<BTreeMap<String, Instant>>,
-    runtime: tokio::runtime::Runtime,
+    fail_point: FailPoint,
 }
 
 impl ObjectStorage {
-    pub(in super::super) fn open(settings: &ObjectStoreSettings, scratch: &Path) -> Result<Self, PortError> {
-        let (store, prefix) = settings.connect()?;
+    pub(in super::super) fn open(
+        settings: &ObjectStoreSettings,
+        scratch: &Path,
+        fail_point: FailPoint,
+    ) -> Result<Self, PortError> {
+        let bucket = Bucket::open(settings)?;
         let locks = Locks::take(scratch).map_err(|error| durable::port_error("open", scratch, &error))?;
         let locks = locks.ok_or_else(|| {
             PortError::Stop(format!(
@@ -78,74 +73,23 @@ impl ObjectStorage {
                 scratch.display()
             ))
         })?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Ok(Self {
-            store,
-            prefix,
-            url: settings.url.clone(),
+            bucket,
             scratch: scratch.to_owned(),
             _locks: locks,
             keep_replaced: Duration::from_secs(settings.keep_replaced_s),
             look_again: Mutex::default(),
-            runtime: runtime.map_err(|error| PortError::Stop(format!("cannot talk to {}: {error}", settings.url)))?,
+            fail_point,
         })
     }
 
     /// The object of a file. Names of folders are percent-encoded already, and stay as they are.
     fn object(&self, folder: &str, name: &str) -> Result<ObjectPath, PortError> {
-        let path = format!("{}/{folder}/{name}", self.prefix);
-        ObjectPath::parse(path.trim_matches('/'))
-            .map_err(|error| PortError::Stop(format!("{folder}/{name} is no name of an object: {error}")))
+        self.bucket.object(&format!("{folder}/{name}"))
     }
 
     fn journal(&self, epoch: Epoch) -> Result<ObjectPath, PortError> {
         self.object(STAGING, &format!("e{:012}.json", epoch.0))
-    }
-
-    fn port_error(&self, action: &str, path: &ObjectPath, error: &Error) -> PortError {
-        let text = with_sources(error);
-        // Listing reports a refusal as any other failure; the status is only in its text.
-        let has_status = |status: u16| text.contains(&format!("status code: {status}"));
-        let (again, advice) = match error {
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => (false, CHECK_CREDENTIALS),
-            Error::Generic { .. } if has_status(401) || has_status(403) => (false, CHECK_CREDENTIALS),
-            Error::NotFound { .. } => (false, CHECK_BUCKET),
-            Error::Generic { .. } if has_status(404) => (false, CHECK_BUCKET),
-            Error::Generic { .. } | Error::JoinError { .. } | Error::Precondition { .. } => {
-                (true, "is the store reachable? trying again")
-            }
-            _ => (false, "correct the settings of the store, then start again"),
-        };
-        let message = format!("cannot {action} {path} in {}: {text}; {advice}", self.url);
-        if again { PortError::Retry(message) } else { PortError::Stop(message) }
-    }
-
-    /// Folders and objects right below `folder`.
-    fn list(&self, folder: &str) -> Result<object_store::ListResult, PortError> {
-        let path = self.object(folder, "")?;
-        let listed = self.runtime.block_on(self.store.list_with_delimiter(Some(&path)));
-        listed.map_err(|error| self.port_error("list", &path, &error))
-    }
-
-    /// The metadata of an object, if it is there.
-    fn head(&self, path: &ObjectPath) -> Result<Option<ObjectMeta>, PortError> {
-        match self.runtime.block_on(self.store.head(path)) {
-            Ok(metadata) => Ok(Some(metadata)),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.port_error("look for", path, &error)),
-        }
-    }
-
-    /// Copies an object to a local file.
-    fn fetch(&self, path: &ObjectPath, to: &mut dyn Write) -> Result<(), PortError> {
-        self.runtime.block_on(async {
-            let unread = |error: Error| self.port_error("read", path, &error);
-            let mut content = self.store.get(path).await.map_err(unread)?.into_stream();
-            while let Some(bytes) = content.try_next().await.map_err(unread)? {
-                to.write_all(&bytes).map_err(|error| durable::port_error("write", &self.scratch, &error))?;
-            }
-            Ok(())
-        })
     }
 
     /// Whether an object is what the epoch wrote.
@@ -161,37 +105,31 @@ impl ObjectStorage {
                 Check::Size => true,
                 Check::Content => {
                     let mut hashing = durable::HashingWriter::new(io::sink());
-                    self.fetch(path, &mut hashing)?;
+                    self.bucket.fetch(path, &self.scratch, &mut hashing)?;
                     hashing.finish().1 == file.content
                 }
             };
-        Ok(if is_same { Published::Visible } else { Published::Damaged(format!("{path} in {}", self.url)) })
-    }
-
-    fn delete(&self, path: &ObjectPath) -> Result<(), PortError> {
-        match self.runtime.block_on(self.store.delete(path)) {
-            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.port_error("remove", path, &error)),
-        }
+        Ok(if is_same { Published::Visible } else { Published::Damaged(self.bucket.describe(path)) })
     }
 
     /// Begins the uploads, writes them down and gives their identifiers.
     async fn begin(&self, epoch: Epoch, paths: &[ObjectPath]) -> Result<Vec<String>, PortError> {
         let begun = stream::iter(paths).map(|path| async move {
-            let id = self.store.create_multipart(path).await;
-            id.map_err(|error| self.port_error("begin the upload of", path, &error))
+            let id = self.bucket.store().create_multipart(path).await;
+            id.map_err(|error| self.bucket.port_error("begin the upload of", path, &error))
         });
         let ids: Vec<String> = begun.buffered(REQUESTS_AT_ONCE).try_collect().await?;
         let uploads: Vec<(&str, &str)> = paths.iter().map(AsRef::as_ref).zip(ids.iter().map(String::as_str)).collect();
         let content = serde_json::to_vec(&uploads).expect("texts have a JSON form");
         let journal = self.journal(epoch)?;
-        let kept = self.store.put(&journal, PutPayload::from(content)).await;
-        kept.map_err(|error| self.port_error("write", &journal, &error))?;
+        let kept = self.bucket.store().put(&journal, PutPayload::from(content)).await;
+        kept.map_err(|error| self.bucket.port_error("write", &journal, &error))?;
+        (self.fail_point)(step::UPLOAD_BEGUN);
         Ok(ids)
     }
 
     /// Sends the staged file in parts.
-    async fn upload(&self, staged: &Path, path: &ObjectPath, id: String) -> Result<Upload, PortError> {
+    async fn upload(&self, staged: &Path, path: &ObjectPath, id: String, is_first: bool) -> Result<Upload, PortError> {
         let unreadable = |error: io::Error| durable::port_error("read", staged, &error);
         let mut file = File::open(staged).map_err(unreadable)?;
         let mut parts = Vec::new();
@@ -201,32 +139,59 @@ impl ObjectStorage {
             if part.is_empty() && !parts.is_empty() {
                 return Ok(Upload { id, parts });
             }
-            let sent = self.store.put_part(path, &id, parts.len(), Bytes::from(part).into()).await;
-            parts.push(sent.map_err(|error| self.port_error("upload", path, &error))?.content_id);
+            let sent = self.bucket.store().put_part(path, &id, parts.len(), Bytes::from(part).into()).await;
+            parts.push(sent.map_err(|error| self.bucket.port_error("upload", path, &error))?.content_id);
+            if is_first && parts.len() == 1 {
+                (self.fail_point)(step::UPLOAD_PART);
+            }
         }
     }
 
     /// Aborts the uploads that a journal names and removes it.
     fn abort(&self, journal: &ObjectPath) -> Result<(), PortError> {
         let mut content = Vec::new();
-        self.fetch(journal, &mut content)?;
+        self.bucket.fetch(journal, &self.scratch, &mut content)?;
         let unreadable = |error: &dyn std::fmt::Display| {
-            PortError::Stop(format!("{journal} in {} cannot be read: {error}; remove it and start again", self.url))
+            let journal = self.bucket.describe(journal);
+            PortError::Stop(format!("{journal} cannot be read: {error}; remove it and start again"))
         };
         let uploads: Vec<(String, String)> = serde_json::from_slice(&content).map_err(|error| unreadable(&error))?;
         for (path, id) in uploads {
             let path = ObjectPath::parse(path).map_err(|error| unreadable(&error))?;
-            match self.runtime.block_on(self.store.abort_multipart(&path, &id)) {
+            match self.bucket.block_on(self.bucket.store().abort_multipart(&path, &id)) {
                 // Completed or aborted before.
                 Ok(()) | Err(Error::NotFound { .. }) => {}
                 // What is left costs some space, which is no reason to stop.
                 Err(error @ (Error::PermissionDenied { .. } | Error::Unauthenticated { .. })) => {
                     tracing::warn!(%path, id, error = with_sources(&error), "an upload cannot be aborted");
                 }
-                Err(error) => return Err(self.port_error("abort the upload of", &path, &error)),
+                Err(error) => return Err(self.bucket.port_error("abort the upload of", &path, &error)),
             }
         }
-        self.delete(journal)
+        self.bucket.delete(journal)
+    }
+
+    /// Completes an upload.
+    async fn complete(&self, path: &ObjectPath, upload: &Upload) -> Result<(), Error> {
+        let parts = upload.parts.iter().map(|part| PartId { content_id: part.clone() }).collect();
+        self.bucket.store().complete_multipart(path, &upload.id, parts).await.map(|_| ())
+    }
+
+    /// What an attempt to complete the upload of `file` came to.
+    fn published(
+        &self,
+        path: &ObjectPath,
+        file: &PreparedFile,
+        check: Check,
+        completed: Result<(), Error>,
+    ) -> Result<Published, PortError> {
+        let Err(error) = completed else { return Ok(Published::Visible) };
+        // Perhaps it was completed before, and only the answer was lost.
+        match (self.bucket.head(path)?, error) {
+            (Some(found), _) => self.compare(path, &found, file, check),
+            (None, Error::NotFound { .. }) => Ok(Published::Gone),
+            (None, error) => Err(self.bucket.port_error("complete the upload of", path, &error)),
+        }
     }
 }
 
@@ -236,7 +201,7 @@ impl Storage for ObjectStorage {
     }
 
     fn folders(&self, folder: &str) -> Result<Vec<String>, PortError> {
-        let prefixes = self.list(folder)?.common_prefixes;
+        let prefixes = self.bucket.list(folder)?.common_prefixes;
         let mut names: Vec<String> =
             prefixes.iter().filter_map(|prefix| prefix.as_ref().rsplit('/').next().map(str::to_owned)).collect();
         names.sort_unstable();
@@ -244,7 +209,7 @@ impl Storage for ObjectStorage {
     }
 
     fn files(&self, folder: &str) -> Result<Vec<StoredFile>, PortError> {
-        let objects = self.list(folder)?.objects;
+        let objects = self.bucket.list(folder)?.objects;
         let files = objects.iter().filter_map(|object| {
             Some(StoredFile { name: FileName::parse(object.location.filename()?)?, bytes: object.size })
         });
@@ -261,7 +226,7 @@ impl Storage for ObjectStorage {
             durable::create_folders(&fetched).map_err(|error| durable::port_error("create", &fetched, &error))?;
             let partial = path.with_extension("partial");
             let mut file = File::create(&partial).map_err(|error| durable::port_error("create", &partial, &error))?;
-            self.fetch(&object, &mut file)?;
+            self.bucket.fetch(&object, &partial, &mut file)?;
             std::fs::rename(&partial, &path).map_err(|error| durable::port_error("rename to", &path, &error))?;
         }
         Ok(path)
@@ -277,20 +242,20 @@ impl Storage for ObjectStorage {
             return Ok(());
         }
         let journal = self.journal(handle.epoch)?;
-        if self.head(&journal)?.is_some() {
+        if self.bucket.head(&journal)?.is_some() {
             // An attempt that failed.
             self.abort(&journal)?;
         }
         let paths = handle.files.iter().map(|file| self.object(&file.folder, &file.name));
         let paths: Vec<ObjectPath> = paths.collect::<Result<_, _>>()?;
         let folder = staging_folder(&self.scratch, handle.epoch);
-        let uploads: Vec<Upload> = self.runtime.block_on(async {
+        let uploads: Vec<Upload> = self.bucket.block_on(async {
             let ids = self.begin(handle.epoch, &paths).await?;
             let sent = stream::iter(paths.iter().zip(ids).enumerate()).map(|(place, (path, id))| {
                 let staged = staged_path(&folder, place);
-                async move { self.upload(&staged, path, id).await }
+                async move { self.upload(&staged, path, id, place == 0).await }
             });
-            sent.buffered(REQUESTS_AT_ONCE).try_collect().await
+            sent.buffered(UPLOADS_AT_ONCE).try_collect().await
         })?;
         for (file, upload) in handle.files.iter_mut().zip(uploads) {
             file.upload = Some(upload);
@@ -299,30 +264,29 @@ impl Storage for ObjectStorage {
         durable::remove_folder(&folder).map_err(|error| durable::port_error("remove", &folder, &error))
     }
 
-    fn publish(&self, _: Epoch, _: usize, file: &PreparedFile, check: Check) -> Result<Published, PortError> {
-        let path = self.object(&file.folder, &file.name)?;
-        let Some(upload) = &file.upload else {
-            return Err(PortError::Stop(format!(
-                "the committed epoch was prepared for a local folder, not for {}: finish it there first",
-                self.url
-            )));
-        };
-        // After a crash it may well be there; else asking would only cost a request.
-        if check == Check::Content
-            && let Some(found) = self.head(&path)?
-        {
-            return self.compare(&path, &found, file, check);
+    fn publish(&self, handle: &Handle, places: Range<usize>, check: Check) -> Result<Vec<Published>, PortError> {
+        let mut files: Vec<(ObjectPath, &PreparedFile, &Upload)> = Vec::with_capacity(places.len());
+        for file in &handle.files[places] {
+            let upload = file.upload.as_ref().ok_or_else(|| {
+                let url = self.bucket.url();
+                PortError::Stop(format!(
+                    "the committed epoch was prepared for a local folder, not for {url}: finish it there first"
+                ))
+            })?;
+            files.push((self.object(&file.folder, &file.name)?, file, upload));
         }
-        let parts = upload.parts.iter().map(|part| PartId { content_id: part.clone() }).collect();
-        match self.runtime.block_on(self.store.complete_multipart(&path, &upload.id, parts)) {
-            Ok(_) => Ok(Published::Visible),
-            // Perhaps it was completed before, and only the answer was lost.
-            Err(error) => match (self.head(&path)?, error) {
-                (Some(found), _) => self.compare(&path, &found, file, check),
-                (None, Error::NotFound { .. }) => Ok(Published::Gone),
-                (None, error) => Err(self.port_error("complete the upload of", &path, &error)),
-            },
+        if check == Check::Content {
+            // After a crash it may well be there; else asking would only cost a request.
+            let published = files.iter().map(|(path, file, upload)| match self.bucket.head(path)? {
+                Some(found) => self.compare(path, &found, file, check),
+                None => self.published(path, file, check, self.bucket.block_on(self.complete(path, upload))),
+            });
+            return published.collect();
         }
+        let completed = stream::iter(&files).map(|(path, _, upload)| self.complete(path, upload));
+        let completed: Vec<Result<(), Error>> = self.bucket.block_on(completed.buffered(REQUESTS_AT_ONCE).collect());
+        let published = files.iter().zip(completed);
+        published.map(|((path, file, _), completed)| self.published(path, file, check, completed)).collect()
     }
 
     fn settle(&self, _: &str) -> Result<(), PortError> {
@@ -330,12 +294,12 @@ impl Storage for ObjectStorage {
     }
 
     fn forget_staged(&self, epoch: Epoch) -> Result<(), PortError> {
-        self.delete(&self.journal(epoch)?)
+        self.bucket.delete(&self.journal(epoch)?)
     }
 
     fn forget_all_staged(&self) -> Result<(), PortError> {
         remove_all_but_locks(&self.scratch)?;
-        for journal in self.list(STAGING)?.objects {
+        for journal in self.bucket.list(STAGING)?.objects {
             tracing::info!(journal = %journal.location, "aborting uploads that were never committed");
             self.abort(&journal.location)?;
         }
@@ -343,7 +307,7 @@ impl Storage for ObjectStorage {
     }
 
     fn remove(&self, folder: &str, name: FileName) -> Result<(), PortError> {
-        self.delete(&self.object(folder, &name.to_string())?)
+        self.bucket.delete(&self.object(folder, &name.to_string())?)
     }
 
     fn remove_empty(&self, _: &str) -> Result<(), PortError> {
@@ -355,7 +319,7 @@ impl Storage for ObjectStorage {
         if look_again.get(folder).is_some_and(|due| Instant::now() < *due) {
             return Ok(false);
         }
-        let objects = self.list(folder)?.objects;
+        let objects = self.bucket.list(folder)?.objects;
         let written: BTreeMap<FileName, SystemTime> = objects
             .iter()
             .filter_map(|object| Some((FileName::parse(object.location.filename()?)?, object.last_modified.into())))
@@ -383,19 +347,6 @@ impl Storage for ObjectStorage {
     }
 
     fn describe(&self, folder: &str, name: &str) -> String {
-        format!("{}/{folder}/{name}", self.url.trim_end_matches('/'))
+        format!("{}/{folder}/{name}", self.bucket.url())
     }
-}
-
-/// An error with the reasons behind it: the store's own words are at the end.
-fn with_sources(error: &Error) -> String {
-    let reasons = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    let mut texts: Vec<String> = Vec::new();
-    for reason in reasons.map(ToString::to_string) {
-        // Most repeat what is behind them.
-        if texts.iter().all(|text| !text.contains(&reason)) {
-            texts.push(reason);
-        }
-    }
-    texts.join(": ").chars().take(2000).collect()
 }

@@ -6,7 +6,10 @@ use super::driver::{
 };
 use super::s3_server::S3Server;
 use crate::fail_point;
-use crate::sink::parquet::{FAIL_POINTS, ParquetSettings, ParquetSink};
+use crate::sink::parquet::{
+    FAIL_POINTS, ObjectStoreSettings, ParquetSettings, ParquetSink, Selection, StoreReader, UPLOAD_FAIL_POINTS,
+    visible_files,
+};
 use std::collections::BTreeSet;
 use std::path::Path;
 use tidemark_engine::ids::Epoch;
@@ -37,7 +40,9 @@ fn every_step_can_be_the_last() {
         let settings = settings(compacted_files, buffer_bytes);
         let local = folder();
         let expected = run_with_kills(local.path(), &settings, EPOCHS, &[]);
-        for (place, step) in expected.steps.iter().enumerate() {
+        let (server, scratch) = (S3Server::start(), folder());
+        let undisturbed = run(&server, scratch.path(), &settings, &[]);
+        for (place, step) in undisturbed.steps.iter().enumerate() {
             let (server, scratch) = (S3Server::start(), folder());
             let killed = run(&server, scratch.path(), &settings, &[place + 1]);
             let what = format!("a kill at call {} ({step}) with {compacted_files} files", place + 1);
@@ -57,7 +62,8 @@ fn every_fail_point_is_reached_and_kills_may_repeat() {
     for kills in [&[][..], &[3, 5, 7, 9], &[12, 1, 1, 6]] {
         let (server, scratch) = (S3Server::start(), folder());
         let killed = run(&server, scratch.path(), &settings, kills);
-        assert_eq!(killed.steps.into_iter().collect::<BTreeSet<_>>(), FAIL_POINTS.into_iter().collect());
+        let known = FAIL_POINTS.into_iter().chain(UPLOAD_FAIL_POINTS);
+        assert_eq!(killed.steps.into_iter().collect::<BTreeSet<_>>(), known.collect());
         assert_same_files(local.path(), &server.objects(), &format!("kills at {kills:?}"));
     }
     assert!(expected.steps.len() > FAIL_POINTS.len());
@@ -162,7 +168,7 @@ fn replaced_files_stay_as_long_as_queries_may_read_them() {
     let (server, scratch) = (S3Server::start(), folder());
     let mut patient = server.settings();
     patient.keep_replaced_s = 3600;
-    let files_with = |store: &crate::sink::parquet::ObjectStoreSettings, server: &S3Server, scratch: &Path| {
+    let files_with = |store: &ObjectStoreSettings, server: &S3Server, scratch: &Path| {
         let sink = ParquetSink::open_store(store, scratch, settings(2, LARGE), fail_point::disabled());
         run_epochs(&mut sink.unwrap(), &mut Committed::default(), EPOCHS).unwrap();
         data_files(&server.objects()).len()
@@ -171,4 +177,33 @@ fn replaced_files_stay_as_long_as_queries_may_read_them() {
     let (other, other_scratch) = (S3Server::start(), folder());
     let removed = files_with(&other.settings(), &other, other_scratch.path());
     assert!(kept > removed, "{kept} with, {removed} without patience");
+}
+
+#[test]
+fn readers_of_a_store_see_each_row_once() {
+    let (server, scratch, local) = (S3Server::start(), folder(), folder());
+    // What merged files have replaced stays beside them.
+    let patient = ObjectStoreSettings { keep_replaced_s: 3600, ..server.settings() };
+    let settings = settings(2, LARGE);
+    let sink = ParquetSink::open_store(&patient, scratch.path(), settings.clone(), fail_point::disabled());
+    run_epochs(&mut sink.unwrap(), &mut Committed::default(), EPOCHS).unwrap();
+    run_with_kills(local.path(), &settings, EPOCHS, &[]);
+    let reader = StoreReader::open(&patient).unwrap();
+    let mut seen = 0;
+    for selection in [Selection::Events, Selection::Metrics, Selection::Metric("latency"), Selection::DeadLetters] {
+        let found = block_on(reader.files(selection)).unwrap();
+        let found: Vec<String> = found.iter().map(|file| file.location.to_string()).collect();
+        let expected = visible_files(local.path(), selection).unwrap();
+        let relative = |file: &Path| file.strip_prefix(local.path()).unwrap().to_str().unwrap().to_owned();
+        let expected: Vec<String> = expected.iter().map(|file| format!("a job/output/{}", relative(file))).collect();
+        assert_eq!(found, expected, "{selection:?}");
+        seen += if selection == Selection::Metric("latency") { 0 } else { found.len() };
+    }
+    assert!(seen < data_files(&server.objects()).len(), "merged files and what they replaced are both there");
+    let metrics = block_on(reader.metric_names()).unwrap();
+    assert!(metrics.contains(&"latency".to_owned()) && metrics.len() > 1, "{metrics:?}");
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }

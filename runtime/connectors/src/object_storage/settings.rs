@@ -2,6 +2,7 @@
 
 use super::Objects;
 use crate::sink::secret::Secret;
+use object_store::ObjectStore;
 use object_store::ObjectStoreScheme;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
@@ -57,6 +58,24 @@ impl ObjectStoreSettings {
             mistakes.push(format!("keep_replaced_s = {} must be from 0 to 604800", self.keep_replaced_s));
         }
         mistakes
+    }
+
+    /// Whether a client can be made of them, credentials included. Opens no connection.
+    ///
+    /// # Errors
+    /// [`PortError::Stop`] with what is wrong.
+    pub fn check(&self) -> Result<(), PortError> {
+        self.connect().map(|_| ())
+    }
+
+    /// A client for readers, and the place within the bucket.
+    ///
+    /// # Errors
+    /// [`PortError::Stop`] for settings with mistakes, and credentials that cannot be read.
+    pub fn reader(&self) -> Result<(Arc<dyn ObjectStore>, ObjectPath), PortError> {
+        let (store, prefix) = self.connect()?;
+        let store: Arc<dyn ObjectStore> = store;
+        Ok((store, prefix))
     }
 
     /// The client, and the place within the bucket.
@@ -140,6 +159,24 @@ mod tests {
             let mistakes = settings(url).mistakes();
             assert_eq!(mistakes.len(), 1, "{url}: {mistakes:?}");
             assert!(!mistakes[0].contains("mine"), "{mistakes:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_made_for_each_kind_of_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        for (url, credentials, prefix) in [
+            ("s3://bucket/a", "access_key_id = me\nsecret_access_key = c2VzYW1l\n", "a"),
+            ("https://bucket.s3.eu-central-1.amazonaws.com/a/b", "access_key_id = me\nsecret_access_key = x\n", "a/b"),
+            ("gs://bucket/a", "skip_signature = true\n", "a"),
+            ("az://container/a", "account_name = me\naccess_key = c2VzYW1l\n", "a"),
+            ("https://me.blob.core.windows.net/container/a", "access_key = c2VzYW1l\n", "a"),
+        ] {
+            std::fs::write(&keys, credentials).unwrap();
+            let settings = ObjectStoreSettings { credentials_file: Some(keys.clone()), ..settings(url) };
+            let (_, found) = settings.reader().unwrap_or_else(|error| panic!("{url}: {error}"));
+            assert_eq!(found.as_ref(), prefix, "{url}");
         }
     }
 
