@@ -12,8 +12,8 @@
 //! hidden staging folder, or uploads them from there without completing the uploads ([`prepare`]); finalise renames or
 //! completes them ([`finalise`]); recovery finishes the committed epoch and removes what later ones left ([`recovery`]).
 //! What differs between a folder and a store is in [`storage`]. Small files are merged by a rule over committed files
-//! ([`compaction`]), as part of the same protocol. Bytes and names depend on rows, epochs and settings alone, so a run
-//! that was killed anywhere leaves the same folder as an undisturbed one.
+//! ([`compaction`]), in the background ([`merging`]) and as part of the same protocol. Bytes and names depend on rows,
+//! epochs and settings alone, so a run that was killed anywhere leaves the same folder as an undisturbed one.
 //!
 //! Readers use [`ReadHold`]: it names the files that hold each row once and keeps them from being removed.
 
@@ -26,6 +26,7 @@ mod handle;
 mod layout;
 mod locks;
 mod merge;
+mod merging;
 mod pending;
 mod prepare;
 mod reader;
@@ -51,6 +52,7 @@ use arrow_array::RecordBatch;
 use finalise::Check;
 use handle::Handle;
 use layout::Folders;
+use merging::{Merged, Merging};
 use pending::Pending;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -65,7 +67,7 @@ mod step {
     pub(super) const WRITE_SPILLED: &str = "sink.write.spilled";
     pub(super) const PREPARE_BEFORE: &str = "sink.prepare.before";
     pub(super) const PREPARE_STAGED: &str = "sink.prepare.staged";
-    pub(super) const PREPARE_MERGED: &str = "sink.prepare.merged";
+    pub(super) const MERGE_WRITTEN: &str = "sink.merge.written";
     pub(super) const UPLOAD_BEGUN: &str = "sink.upload.begun";
     pub(super) const UPLOAD_PART: &str = "sink.upload.part";
     pub(super) const PREPARE_AFTER: &str = "sink.prepare.after";
@@ -79,12 +81,12 @@ mod step {
 }
 
 /// The steps at which a test may end the process, in the order of an epoch, those of recovery last. `partial`, `staged`
-/// and `merged` are reached after the first file only, `spilled` and `replaced` only where that happens.
+/// and `merge.written` are reached after the first file only, `spilled` and `replaced` only where that happens.
 pub const FAIL_POINTS: [&str; 12] = [
     step::WRITE_SPILLED,
     step::PREPARE_BEFORE,
     step::PREPARE_STAGED,
-    step::PREPARE_MERGED,
+    step::MERGE_WRITTEN,
     step::PREPARE_AFTER,
     step::FINALISE_BEFORE,
     step::FINALISE_PARTIAL,
@@ -111,6 +113,9 @@ pub struct ParquetSink {
     to_look_at: BTreeSet<String>,
     /// Folders with a file that cannot be read.
     unmergeable: BTreeSet<String>,
+    /// What is being merged for the next epoch, and what was.
+    merging: Option<Merging>,
+    merged: Option<Merged>,
     /// Folders with files to remove as soon as no reader holds them.
     with_superseded: BTreeSet<String>,
 }
@@ -162,6 +167,8 @@ impl ParquetSink {
             prepared: None,
             to_look_at: BTreeSet::new(),
             unmergeable: BTreeSet::new(),
+            merging: None,
+            merged: None,
             with_superseded: BTreeSet::new(),
         })
     }
@@ -186,6 +193,7 @@ impl Sink for ParquetSink {
         }
         let handle = self.stage(epoch)?;
         self.pending.clear()?;
+        self.forget_merged()?;
         self.folders.end_epoch();
         self.prepared = Some(epoch);
         (self.fail_point)(step::PREPARE_AFTER);
@@ -201,6 +209,7 @@ impl Sink for ParquetSink {
         self.publish(&handle, Check::Size)?;
         self.to_look_at = handle.folders_to_look_at();
         self.prepared = None;
+        self.start_merging()?;
         (self.fail_point)(step::FINALISE_AFTER);
         Ok(())
     }
@@ -218,6 +227,7 @@ impl Sink for ParquetSink {
             self.to_look_at = handle.folders_to_look_at();
         }
         (self.fail_point)(step::RECOVER_FINALISED);
-        self.remove_leftovers(committed)
+        self.remove_leftovers(committed)?;
+        self.start_merging()
     }
 }

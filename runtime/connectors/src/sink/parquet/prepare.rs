@@ -1,17 +1,16 @@
-//! Prepare: the epoch's rows, and what is due to be merged, become files in the staging folder, durable but not
-//! visible.
+//! Prepare: the epoch's rows, and what was merged meanwhile, become files in the staging folder, durable but not visible.
 
-use super::compaction::{self, StoredFile};
-use super::file_name::{FileName, split_visible};
+use super::file_name::FileName;
 use super::file_writer::FileWriter;
 use super::handle::{Handle, PreparedFile, staged_path, staging_folder};
-use super::layout::kind_of_folder;
-use super::merge::{self, InputError, Merge};
+use super::merging::{self, Merging, Round, merge_files};
 use super::{ParquetSink, step};
 use crate::durable::{self, Fingerprint};
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use tidemark_engine::ids::Epoch;
-use tidemark_engine::output::TableKind;
 use tidemark_engine::ports::PortError;
 
 impl ParquetSink {
@@ -29,15 +28,16 @@ impl ParquetSink {
             self.pending.spill(&mut self.folders, &self.settings)?;
             for (folder, (kind, runs)) in self.pending.runs() {
                 let path = staging.next_path()?;
-                let content = self.merge(kind, runs, &path)?.map_err(|error| {
+                let merged = merge_files(kind, runs, &path, &self.settings, &AtomicBool::new(false))?;
+                let content = merged.map_err(|error| {
                     PortError::Stop(format!("rows spilled to disk are lost: {error}; check the disk and start again"))
                 })?;
+                let content = content.expect("it stays wanted");
                 staging.add(folder, FileName::of_epoch(epoch), content);
                 self.reach_once(staging.handle.files.len(), step::PREPARE_STAGED);
             }
         }
         self.stage_merged(&mut staging)?;
-        self.storage.forget_read()?;
         self.storage.stage(&mut staging.handle)?;
         Ok(staging.handle)
     }
@@ -48,81 +48,54 @@ impl ParquetSink {
         }
     }
 
-    /// Stages what is due to be merged in the folders that the last epoch touched.
+    /// Stages what was merged since the last epoch.
     fn stage_merged(&mut self, staging: &mut Staging) -> Result<(), PortError> {
-        let mut merged_bytes = 0;
-        let mut merged_files = 0;
-        for folder in self.to_look_at.clone() {
-            let Some(kind) = kind_of_folder(&folder) else { continue };
-            let inputs = match self.due_in(&folder) {
-                Ok(Some(inputs)) => inputs,
-                Ok(None) => continue,
-                // A store that is away will be there when the epoch is prepared again.
-                Err(InputError::Storage(PortError::Retry(message))) => return Err(PortError::Retry(message)),
+        if let Some(merging) = self.merging.take() {
+            self.merged = Some(match merging.finish() {
+                Ok(merged) => merged,
                 Err(error) => {
-                    self.leave_unmerged(&folder, &error);
-                    continue;
+                    // When the epoch is prepared again, so is this.
+                    self.start_merging()?;
+                    return Err(error);
                 }
-            };
-            let bytes: u64 = inputs.iter().map(|file| file.bytes).sum();
-            if merged_files > 0 && merged_bytes + bytes > self.settings.compaction.epoch_bytes {
-                staging.handle.waiting.insert(folder);
-                continue;
-            }
-            let (Some(name), path) = (compaction::merged_name(&inputs), staging.next_path()?) else { continue };
-            let paths = inputs.iter().map(|file| self.storage.read(&folder, file.name));
-            let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
-            match self.merge(&kind, &paths, &path)? {
-                Ok(content) => staging.add(&folder, name, content),
-                Err(error) => {
-                    durable::remove_file(&path).map_err(|error| durable::port_error("remove", &path, &error))?;
-                    self.leave_unmerged(&folder, &error);
-                    continue;
-                }
-            }
-            merged_bytes += bytes;
-            merged_files += 1;
-            self.reach_once(merged_files, step::PREPARE_MERGED);
+            });
         }
+        let Some(merged) = &self.merged else { return Ok(()) };
+        for file in &merged.files {
+            let path = staging.next_path()?;
+            // A second name: the first one is needed if the epoch has to be prepared again.
+            let linked = fs::hard_link(&file.path, &path).or_else(|_| fs::copy(&file.path, &path).map(|_| ()));
+            linked.map_err(|error| durable::port_error("link", &path, &error))?;
+            staging.add(&file.folder, file.name, file.content.clone());
+        }
+        staging.handle.waiting.extend(merged.waiting.iter().cloned());
+        self.unmergeable.extend(merged.unmergeable.iter().cloned());
         Ok(())
     }
 
-    fn due_in(&self, folder: &str) -> Result<Option<Vec<StoredFile>>, InputError> {
-        if self.unmergeable.contains(folder) {
-            return Ok(None);
+    /// Merges what is due in the folders that the last epoch touched, in the background.
+    pub(super) fn start_merging(&mut self) -> Result<(), PortError> {
+        let folders: BTreeSet<String> = self.to_look_at.difference(&self.unmergeable).cloned().collect();
+        // One round at a time: they use the same folder.
+        (self.merging, self.merged) = (None, None);
+        if folders.is_empty() || self.settings.compaction.files == 0 {
+            return Ok(());
         }
-        let mut files = self.storage.files(folder)?;
-        let visible = split_visible(files.iter().map(|file| file.name)).0;
-        files.retain(|file| visible.contains(&file.name));
-        files.sort_unstable_by_key(|file| file.name);
-        compaction::plan(&files, &self.settings.compaction, |name| merge::schema_of(&self.storage.read(folder, name)?))
+        self.merging = Some(Merging::start(Round {
+            storage: self.storage.clone(),
+            settings: self.settings.clone(),
+            fail_point: self.fail_point.clone(),
+            folders,
+        })?);
+        Ok(())
     }
 
-    /// A damaged old file must not keep new rows from being written.
-    fn leave_unmerged(&mut self, folder: &str, error: &InputError) {
-        tracing::warn!(folder, %error, "small files of this folder stay as they are until the next start");
-        self.unmergeable.insert(folder.to_owned());
-    }
-
-    /// Merges sorted files into a new one. The outer error is one of writing, the inner one of reading.
-    fn merge(
-        &self,
-        kind: &TableKind,
-        inputs: &[PathBuf],
-        output: &Path,
-    ) -> Result<Result<Fingerprint, InputError>, PortError> {
-        let mut merge = match Merge::open(kind, inputs) {
-            Ok(merge) => merge,
-            Err(error) => return Ok(Err(error)),
-        };
-        let mut writer = FileWriter::create(output, kind, merge.schema().clone(), &self.settings)?;
-        loop {
-            match merge.next_chunk() {
-                Ok(Some(rows)) => writer.write(&rows)?,
-                Ok(None) => return writer.finish().map(Ok),
-                Err(error) => return Ok(Err(error)),
-            }
+    /// The epoch is prepared: what was merged is part of it.
+    pub(super) fn forget_merged(&mut self) -> Result<(), PortError> {
+        if self.merged.take().is_some_and(|merged| !merged.files.is_empty()) {
+            merging::forget(self.storage.scratch())?;
         }
+        Ok(())
     }
 }
 
