@@ -19,7 +19,7 @@ impl ClickHouseSink {
             return Ok(());
         }
         if !self.outbox.has(epoch) {
-            return if self.outbox.delivered()? >= epoch { Ok(()) } else { Err(self.outbox.lost(epoch)) };
+            return if self.has_lost(handle)? { Err(self.outbox.lost(epoch)) } else { Ok(()) };
         }
         let layouts = self.layouts_of(handle)?;
         let result = self.insert(handle, &layouts);
@@ -31,6 +31,12 @@ impl ClickHouseSink {
         self.outbox.mark_delivered(epoch)?;
         (self.fail_point)(step::FINALISE_MARKED);
         self.outbox.remove(epoch)
+    }
+
+    /// Whether blocks of `handle` are neither in the outbox nor known to be with the server.
+    pub(super) fn has_lost(&self, handle: &Handle) -> Result<bool, PortError> {
+        let epoch = handle.epoch;
+        Ok(!handle.blocks.is_empty() && !self.outbox.has(epoch) && self.outbox.delivered()? < epoch)
     }
 
     /// The layout of each block that still waits, with its table made ready.

@@ -12,8 +12,8 @@
 //!
 //! Tables are made from the rows' columns and grow with them ([`schema`], [`migration`]), before the commit point: rows
 //! that have no place are refused while they can still be refused. The [`ledger`] says whose the database is. Rows of
-//! epochs that the state does not know are removed at the start ([`rewind`]). Cold files are readable beside hot rows
-//! ([`cold`]).
+//! epochs that the state does not know are removed at the start ([`rewind`]); an outbox that was lost with its disk is
+//! made good by running the epoch again. Cold files are readable beside hot rows ([`cold`]).
 
 mod blocks;
 mod client;
@@ -47,6 +47,7 @@ use handle::Handle;
 use layout::Layout;
 use ledger::Owner;
 use outbox::Outbox;
+use rewind::Since;
 use schema::Schema;
 use std::path::Path;
 use std::sync::Arc;
@@ -99,6 +100,8 @@ pub struct ClickHouseSink {
     declared: Vec<Arc<Table>>,
     /// Prepared and not finalised.
     prepared: Option<Epoch>,
+    /// Whether the outbox was lost with rows of the committed epoch in it.
+    needs_rows: bool,
 }
 
 impl ClickHouseSink {
@@ -133,6 +136,7 @@ impl ClickHouseSink {
             blocks: Blocks::default(),
             declared,
             prepared: None,
+            needs_rows: false,
             settings,
             fail_point,
         })
@@ -191,6 +195,7 @@ impl Sink for ClickHouseSink {
         }
         let handle = Handle::new(epoch, self.blocks.closed());
         self.blocks.clear();
+        self.needs_rows = false;
         self.prepared = Some(epoch);
         (self.fail_point)(step::PREPARE_AFTER);
         Ok(handle.to_bytes())
@@ -218,18 +223,30 @@ impl Sink for ClickHouseSink {
                     handle.epoch
                 )));
             }
-            self.deliver(&handle)?;
+            self.needs_rows = self.has_lost(&handle)?;
+            if !self.needs_rows {
+                self.deliver(&handle)?;
+            }
         }
         (self.fail_point)(step::RECOVER_DELIVERED);
         self.outbox.clear()?;
         (self.fail_point)(step::RECOVER_CLEARED);
-        if rewind::remove_later(&self.client, &mut self.owner, committed)? {
+        let (since, last) = match committed.0.checked_sub(1).filter(|_| self.needs_rows) {
+            // How much of the epoch the server has, nobody knows: it gets all of it again.
+            Some(before) => (Since::BeforeAgain(Epoch(before)), Epoch(before)),
+            None => (Since::Committed(committed), committed),
+        };
+        if rewind::remove_later(&self.client, &mut self.owner, since)? {
             // Later epochs were delivered, but are to come again.
-            self.outbox.mark_delivered(committed)?;
+            self.outbox.mark_delivered(last)?;
         }
         for table in self.declared.clone() {
             self.prepare_table(&Layout::of(&table)?, Epoch(committed.0 + 1))?;
         }
         Ok(())
+    }
+
+    fn needs_rows(&self) -> bool {
+        self.needs_rows
     }
 }

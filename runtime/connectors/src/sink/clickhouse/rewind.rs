@@ -1,7 +1,7 @@
 //! Going back: the state was restored from an older checkpoint, and the server has rows of epochs after it.
 //!
-//! Rows are inserted only behind the commit point, so this happens to nobody who has not lost the state. The rows are
-//! removed, with what roll-ups had of them, and the epochs come again with tokens of a new incarnation. What is to be
+//! Rows are inserted only behind the commit point, so this happens to nobody who has not lost the state, or, for the last
+//! epoch alone, the outbox. The rows are removed, with what roll-ups had of them, and the epochs come again with tokens of a new incarnation. What is to be
 //! removed is written down first: a removal that was interrupted is finished by the next start.
 
 use super::client::{Client, ServerError};
@@ -33,14 +33,24 @@ struct Name {
     name: String,
 }
 
-/// Removes every row of epochs after `committed`. Says whether there were any.
-pub(super) fn remove_later(client: &Client, owner: &mut Owner, committed: Epoch) -> Result<bool, PortError> {
+/// Which rows are removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Since {
+    /// Those of epochs after the committed one, if one is: rows without any state are somebody else's.
+    Committed(Epoch),
+    /// Those of epochs after this one, because the next one was committed and comes again.
+    BeforeAgain(Epoch),
+}
+
+/// Removes every row of later epochs. Says whether there were any.
+pub(super) fn remove_later(client: &Client, owner: &mut Owner, since: Since) -> Result<bool, PortError> {
+    let (Since::Committed(committed) | Since::BeforeAgain(committed)) = since;
     let port_error = |error: ServerError| client.port_error("remove rows of epochs that are to be run again", &error);
     let tables = ledger::tables(client).map_err(port_error)?;
     let mut removal = owner.removing.filter(|removal| removal.after <= committed.0);
     for table in &tables {
         let Some(later) = later(client, table, committed).map_err(port_error)? else { continue };
-        if committed == Epoch(0) {
+        if since == Since::Committed(Epoch(0)) {
             return Err(PortError::Stop(format!(
                 "{table} in ClickHouse holds rows up to epoch {}, but the job's state has no committed epoch: the state was \
                  lost or the database belongs to another run; restore the state, or choose an empty database",
