@@ -14,6 +14,37 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The environment that `cargo xtask setup` makes below the target folder.
 const ENVIRONMENT: &str = "clickhouse-26.9.0";
 
+/// The server that this process's tests share. `None` where there can be none: the test, which is named, was not run
+/// then.
+///
+/// # Panics
+/// Where `CI` is set and there is no engine: there every test must run.
+pub fn shared(test: &str) -> Option<Server> {
+    (has_server_elsewhere() || is_installed_for(test)).then(Server::shared)
+}
+
+/// An engine for one test, which may end it. `None` and panics as with [`shared`].
+pub fn own(test: &str, data: &Path, port: u16) -> Option<Engine> {
+    is_installed_for(test).then(|| Engine::start(data, port))
+}
+
+fn has_server_elsewhere() -> bool {
+    env::var_os("TIDEMARK_TEST_CLICKHOUSE_URL").is_some()
+}
+
+/// Reports past the test harness, which keeps the output of tests that pass to itself.
+fn is_installed_for(test: &str) -> bool {
+    let python = target().join(ENVIRONMENT).join("bin").join("python");
+    if python.is_file() {
+        return true;
+    }
+    let missing = format!("ClickHouse's engine is not in {}: run `cargo xtask setup`", python.display());
+    assert!(env::var_os("CI").is_none(), "{test} needs a server: {missing}");
+    // A report that cannot be written changes nothing.
+    let _ = writeln!(std::io::stdout(), "not run: {test}: {missing}");
+    false
+}
+
 /// A server and how to log in.
 #[derive(Clone, Debug)]
 pub struct Server {

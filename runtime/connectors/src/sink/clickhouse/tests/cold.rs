@@ -1,6 +1,6 @@
 //! Hot and cold rows are the same rows, and the view over both has each once.
 
-use super::driver::{Bench, run_with_kills};
+use super::driver::{Bench, is_there, run_with_kills};
 use crate::fail_point;
 use crate::sink::clickhouse::ColdSettings;
 use crate::sink::parquet::driver::{
@@ -74,6 +74,9 @@ fn columns_of(table: &str) -> &'static str {
 
 #[test]
 fn hot_and_cold_rows_are_the_same() {
+    if !is_there("cold::hot_and_cold_rows_are_the_same") {
+        return;
+    }
     let mut bench = Bench::new();
     let folder = tempfile::tempdir().unwrap();
     bench.settings.cold =
@@ -98,6 +101,9 @@ fn hot_and_cold_rows_are_the_same() {
 
 #[test]
 fn hot_and_cold_rows_are_the_same_after_kills_in_the_middle_of_both() {
+    if !is_there("cold::hot_and_cold_rows_are_the_same_after_kills_in_the_middle_of_both") {
+        return;
+    }
     for kill in [2, 4, 6, 7, 8, 9, 13, 17] {
         let mut bench = Bench::new();
         let folder = folder();
@@ -114,6 +120,9 @@ fn hot_and_cold_rows_are_the_same_after_kills_in_the_middle_of_both() {
 
 #[test]
 fn going_back_leaves_every_row_once_in_the_view_over_both() {
+    if !is_there("cold::going_back_leaves_every_row_once_in_the_view_over_both") {
+        return;
+    }
     let mut bench = Bench::new();
     let folder = folder();
     bench.settings.cold =
@@ -131,6 +140,9 @@ fn going_back_leaves_every_row_once_in_the_view_over_both() {
 
 #[test]
 fn the_view_over_both_has_every_row_once() {
+    if !is_there("cold::the_view_over_both_has_every_row_once") {
+        return;
+    }
     // Retention has reached, or will reach, some days; the hot store began with epoch 1 or later.
     for first_hot in [1, 4] {
         let mut bench = Bench::new();
@@ -164,6 +176,9 @@ fn the_view_over_both_has_every_row_once() {
 
 #[test]
 fn cold_files_in_an_object_store_are_read_with_the_servers_own_credentials() {
+    if !is_there("cold::cold_files_in_an_object_store_are_read_with_the_servers_own_credentials") {
+        return;
+    }
     let (store, scratch) = (S3Server::start(), folder());
     let mut bench = Bench::new();
     let collection = format!("{}_cold", bench.database);
@@ -195,6 +210,9 @@ fn cold_files_in_an_object_store_are_read_with_the_servers_own_credentials() {
 
 #[test]
 fn a_table_without_files_is_empty() {
+    if !is_there("cold::a_table_without_files_is_empty") {
+        return;
+    }
     let mut bench = Bench::new();
     let folder = tempfile::tempdir().unwrap();
     bench.settings.cold =

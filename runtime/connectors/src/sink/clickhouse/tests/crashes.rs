@@ -1,6 +1,6 @@
 //! A run that was killed leaves the same rows in every table, and the same roll-ups, as one that was not.
 
-use super::driver::{Bench, left_in, run_with_kills};
+use super::driver::{Bench, is_there, left_in, run_with_kills};
 use crate::sink::clickhouse::FAIL_POINTS;
 use std::collections::BTreeSet;
 
@@ -22,6 +22,9 @@ fn roll_up(bench: &Bench, step: &str) -> String {
 
 #[test]
 fn every_step_can_be_the_last() {
+    if !is_there("crashes::every_step_can_be_the_last") {
+        return;
+    }
     let undisturbed = bench();
     let steps = run_with_kills(&undisturbed, EPOCHS, &[]);
     assert_eq!(steps.iter().copied().collect::<BTreeSet<_>>(), FAIL_POINTS.into_iter().collect());
@@ -41,6 +44,9 @@ fn every_step_can_be_the_last() {
 
 #[test]
 fn any_number_of_kills() {
+    if !is_there("crashes::any_number_of_kills") {
+        return;
+    }
     for kills in [&[3, 4, 5, 6, 7][..], &[14, 2, 9], &[9, 9, 9, 9], &[21, 5, 1, 1, 8]] {
         let killed = bench();
         run_with_kills(&killed, EPOCHS, kills);

@@ -15,6 +15,11 @@ use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::TableKind;
 use tidemark_engine::ports::{PortError, Sink};
 
+/// Whether there is an engine. If not, the test was not run, which is reported, or fails where every test must run.
+pub(super) fn is_there(test: &str) -> bool {
+    test_clickhouse::shared(&format!("sink::clickhouse::tests::{test}")).is_some()
+}
+
 /// A database that nobody else has, and an outbox.
 pub(super) struct Bench {
     pub(super) server: Server,

@@ -1,6 +1,6 @@
 //! What the sink says and does when the server, the database or the outbox is not as it should be.
 
-use super::driver::{Bench, Committed, run_epochs};
+use super::driver::{Bench, Committed, is_there, run_epochs};
 use super::proxy::{Mode, Proxy};
 use crate::fail_point;
 use crate::sink::clickhouse::ClickHouseSink;
@@ -34,6 +34,9 @@ fn prepared(sink: &mut ClickHouseSink, epoch: u64) -> Vec<u8> {
 
 #[test]
 fn a_server_that_is_away_is_waited_for_and_caught_up_with() {
+    if !is_there("faults::a_server_that_is_away_is_waited_for_and_caught_up_with") {
+        return;
+    }
     let mut bench = Bench::new();
     let proxy = Proxy::before(&bench.server.url);
     bench.settings.url = proxy.url.clone();
@@ -54,6 +57,9 @@ fn a_server_that_is_away_is_waited_for_and_caught_up_with() {
 
 #[test]
 fn answers_that_are_lost_double_nothing() {
+    if !is_there("faults::answers_that_are_lost_double_nothing") {
+        return;
+    }
     let mut bench = Bench::new();
     let proxy = Proxy::before(&bench.server.url);
     bench.settings.url = proxy.url.clone();
@@ -75,6 +81,9 @@ fn answers_that_are_lost_double_nothing() {
 
 #[test]
 fn an_engine_killed_in_the_middle_of_inserts_is_caught_up_with() {
+    if !is_there("faults::an_engine_killed_in_the_middle_of_inserts_is_caught_up_with") {
+        return;
+    }
     let data = scratch("clickhouse-killed");
     let mut engine = Engine::start(&data, 0);
     let port = engine.port();
@@ -103,6 +112,9 @@ fn an_engine_killed_in_the_middle_of_inserts_is_caught_up_with() {
 
 #[test]
 fn wrong_credentials_stop_with_a_sentence_and_are_not_shown() {
+    if !is_there("faults::wrong_credentials_stop_with_a_sentence_and_are_not_shown") {
+        return;
+    }
     let mut bench = Bench::new();
     bench.settings.password_file = None;
     bench.settings.password_env = "TIDEMARK_TEST_NO_SUCH_VARIABLE".to_owned();
@@ -118,6 +130,9 @@ fn wrong_credentials_stop_with_a_sentence_and_are_not_shown() {
 
 #[test]
 fn a_database_belongs_to_one_job() {
+    if !is_there("faults::a_database_belongs_to_one_job") {
+        return;
+    }
     let bench = Bench::new();
     run_epochs(&mut bench.open(fail_point::disabled()), &mut Committed::default(), 1).unwrap();
     let outbox = tempfile::tempdir().unwrap();
@@ -128,6 +143,9 @@ fn a_database_belongs_to_one_job() {
 
 #[test]
 fn a_database_with_rows_is_never_taken_for_a_new_one() {
+    if !is_there("faults::a_database_with_rows_is_never_taken_for_a_new_one") {
+        return;
+    }
     let bench = Bench::new();
     run_epochs(&mut bench.open(fail_point::disabled()), &mut Committed::default(), 3).unwrap();
     let message = stop_message(bench.open(fail_point::disabled()).recover(Epoch(0), None));
@@ -137,6 +155,9 @@ fn a_database_with_rows_is_never_taken_for_a_new_one() {
 
 #[test]
 fn going_back_removes_later_rows_and_they_come_again_once() {
+    if !is_there("faults::going_back_removes_later_rows_and_they_come_again_once") {
+        return;
+    }
     let bench = Bench::new();
     let mut at_two = Committed::default();
     run_epochs(&mut bench.open(fail_point::disabled()), &mut at_two, 2).unwrap();
@@ -161,19 +182,53 @@ fn going_back_removes_later_rows_and_they_come_again_once() {
 }
 
 #[test]
-fn a_lost_outbox_is_named() {
+fn a_lost_outbox_is_made_good_by_running_the_epoch_again() {
+    if !is_there("faults::a_lost_outbox_is_made_good_by_running_the_epoch_again") {
+        return;
+    }
+    // The disk was lost before the server had anything, and after it had everything.
+    for (delivered, last) in [(false, 4), (true, 4), (true, 1)] {
+        let bench = Bench::new();
+        let mut sink = bench.open(fail_point::disabled());
+        run_epochs(&mut sink, &mut Committed::default(), last - 1).unwrap();
+        let handle = prepared(&mut sink, last);
+        if delivered {
+            sink.finalise(Epoch(last), &handle).unwrap();
+        }
+        drop(sink);
+        std::fs::remove_dir_all(bench.outbox()).unwrap();
+        let mut sink = bench.open(fail_point::disabled());
+        sink.recover(Epoch(last), Some(&handle)).unwrap();
+        assert!(sink.needs_rows());
+        bench.assert_has(last - 1, "the outbox was lost");
+        let handle = prepared(&mut sink, last);
+        sink.finalise(Epoch(last), &handle).unwrap();
+        assert!(!sink.needs_rows());
+        bench.assert_has(last, "the epoch came again");
+        let rows = bench.query("SELECT sum(rows) FROM jitter_coefficient__5m");
+        assert_eq!(rows, bench.query("SELECT count() FROM jitter_coefficient"));
+    }
+}
+
+#[test]
+fn an_outbox_that_vanishes_while_the_sink_runs_is_named() {
+    if !is_there("faults::an_outbox_that_vanishes_while_the_sink_runs_is_named") {
+        return;
+    }
     let bench = Bench::new();
     let mut sink = bench.open(fail_point::disabled());
     run_epochs(&mut sink, &mut Committed::default(), 3).unwrap();
     let handle = prepared(&mut sink, 4);
-    drop(sink);
-    std::fs::remove_dir_all(bench.outbox()).unwrap();
-    let message = stop_message(bench.open(fail_point::disabled()).recover(Epoch(4), Some(&handle)));
+    std::fs::remove_dir_all(bench.outbox().join("e000000000004")).unwrap();
+    let message = stop_message(sink.finalise(Epoch(4), &handle));
     assert!(message.contains("committed rows of epoch 4") && message.contains("are gone"), "{message}");
 }
 
 #[test]
 fn a_damaged_block_is_named_and_not_sent() {
+    if !is_there("faults::a_damaged_block_is_named_and_not_sent") {
+        return;
+    }
     let bench = Bench::new();
     let mut sink = bench.open(fail_point::disabled());
     run_epochs(&mut sink, &mut Committed::default(), 3).unwrap();
@@ -189,6 +244,9 @@ fn a_damaged_block_is_named_and_not_sent() {
 
 #[test]
 fn a_table_dropped_by_somebody_comes_back() {
+    if !is_there("faults::a_table_dropped_by_somebody_comes_back") {
+        return;
+    }
     let bench = Bench::new();
     let mut sink = bench.open(fail_point::disabled());
     run_epochs(&mut sink, &mut Committed::default(), 1).unwrap();
@@ -206,6 +264,9 @@ fn a_table_dropped_by_somebody_comes_back() {
 
 #[test]
 fn tables_are_there_before_rows_and_events_only_if_wanted() {
+    if !is_there("faults::tables_are_there_before_rows_and_events_only_if_wanted") {
+        return;
+    }
     let mut bench = Bench::new();
     bench.settings.events = false;
     let tables = [metric_table("jitter-coefficient"), tidemark_engine::output::Table::events()];
@@ -221,6 +282,9 @@ fn tables_are_there_before_rows_and_events_only_if_wanted() {
 
 #[test]
 fn calls_out_of_order_are_refused() {
+    if !is_there("faults::calls_out_of_order_are_refused") {
+        return;
+    }
     let bench = Bench::new();
     let mut sink = bench.open(fail_point::disabled());
     sink.recover(Epoch(0), None).unwrap();
