@@ -30,6 +30,14 @@ pub struct Deployed {
     pub sinks: Option<Vec<String>>,
 }
 
+impl Deployed {
+    /// Whether its rows go to the sink of this name.
+    #[must_use]
+    pub fn goes_to(&self, sink: &str) -> bool {
+        self.sinks.as_ref().is_none_or(|names| names.iter().any(|name| name == sink))
+    }
+}
+
 /// Loads the modules of `config` and checks them. `progress` is told the path of each module before it is compiled,
 /// which may take seconds.
 pub fn deploy(

@@ -3,14 +3,16 @@
 use crate::exit::Failure;
 
 /// Every step at which [`crate::kill`] can end the process, in the order in which an epoch reaches them: the
-/// engine's, the Parquet sink's, the Kafka sink's, the checkpoint store's.
+/// engine's, the Parquet sink's, those of its uploads, the ClickHouse sink's, the Kafka sink's, the checkpoint store's.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
     let engine = tidemark_engine::fail_point::ALL;
     let parquet = tidemark_connectors::sink::parquet::FAIL_POINTS;
+    let uploads = tidemark_connectors::sink::parquet::UPLOAD_FAIL_POINTS;
+    let clickhouse = tidemark_connectors::sink::clickhouse::FAIL_POINTS;
     let checkpoint = tidemark_connectors::checkpoint::FAIL_POINTS;
     let kafka = tidemark_connectors::sink::kafka::FAIL_POINTS;
-    engine.into_iter().chain(parquet).chain(kafka).chain(checkpoint).collect()
+    engine.into_iter().chain(parquet).chain(uploads).chain(clickhouse).chain(kafka).chain(checkpoint).collect()
 }
 
 /// Lists them, one a line.

@@ -32,6 +32,9 @@ fn print(config: &Config, deployed: &[Deployed]) {
     println!("  job      {}, {} key groups", config.job.name, config.job.key_groups.count());
     println!("  source   {}", config.source);
     println!("  data     {}", config.data.dir.display());
+    for sink in config.sinks.describe() {
+        println!("  sink     {sink}");
+    }
     for Deployed { spec, .. } in deployed {
         println!(
             "  metric   {} {} ({}), {}",

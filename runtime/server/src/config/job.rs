@@ -3,9 +3,11 @@
 
 use super::paths::check_name;
 use super::section::Section;
+use super::sink::read_store;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tidemark_connectors::object_storage::ObjectStoreSettings;
 use tidemark_dataflow::KeyGroups;
 use tidemark_state::StateSettings;
 
@@ -102,8 +104,20 @@ impl DataSettings {
 
     /// Rows on their way to Kafka.
     #[must_use]
-    pub fn outbox(&self) -> PathBuf {
-        self.dir.join("outbox")
+    pub fn kafka_outbox(&self) -> PathBuf {
+        self.dir.join("outbox").join("kafka")
+    }
+
+    /// Blocks on their way to ClickHouse.
+    #[must_use]
+    pub fn clickhouse_outbox(&self) -> PathBuf {
+        self.dir.join("outbox").join("clickhouse")
+    }
+
+    /// Files in the making whose place is an object store.
+    #[must_use]
+    pub fn staging(&self) -> PathBuf {
+        self.dir.join("staging")
     }
 
     /// Tables.
@@ -195,14 +209,17 @@ pub struct CheckpointSettings {
     /// Where they and the tick log are kept: on another disk than the state, if that can be lost; `None`: in the data
     /// folder.
     pub dir: Option<PathBuf>,
+    /// Where they and the tick log lie, if not below the data folder.
+    pub store: Option<ObjectStoreSettings>,
 }
 
 impl CheckpointSettings {
-    pub(super) fn read(mut section: Section<'_>) -> Self {
+    pub(super) fn read(mut section: Section<'_>, config_file: &Path) -> Self {
         let every = section.count_or("every", 1..=1 << 20, 60) as u64;
         let keep = section.count_or("keep", 1..=1_000, 3);
         let dir = section.text("dir").map(PathBuf::from);
+        let store = read_store(&mut section, config_file);
         section.finish();
-        Self { every, keep, dir }
+        Self { every, keep, dir, store }
     }
 }

@@ -37,6 +37,7 @@ use sink::{ArchiveSettings, SinkSettings};
 use source::SourceSettings;
 use std::path::{Path, PathBuf};
 use tidemark_connectors::cleanse::CleanseSettings;
+use tidemark_connectors::sink::clickhouse;
 use tidemark_engine::DedupSettings;
 use tidemark_state::StateSettings;
 
@@ -202,7 +203,7 @@ fn read_sections(reader: &Reader<'_>, environment: &dyn Fn(&str) -> Option<Strin
         archive: ArchiveSettings::read(root.section("archive"), job.cleanse),
         tick: TickSettings::read(root.section("tick")),
         epoch: EpochSettings::read(root.section("epoch")),
-        checkpoint: CheckpointSettings::read(root.section("checkpoint")),
+        checkpoint: CheckpointSettings::read(root.section("checkpoint"), config_file),
         state: job::read_state(root.section("state")),
         http: HttpSettings::read(root.section("http"), environment),
         lineage: LineageSettings::read(root.section("lineage"), environment),
@@ -227,9 +228,16 @@ fn contradictions(config: &Config, document: &Document) -> Vec<Mistake> {
         "is open to other machines without a token: listen on 127.0.0.1, or add `token_env` or `token_file`",
     );
     check(
-        !config.archive.enabled || config.sinks.parquet.is_some(),
+        !config.archive.enabled || config.sinks.keep_events(),
         "archive.enabled",
-        "the archive is kept by the parquet sink, which is turned off: write false here, or turn it on",
+        "the archive is kept by the parquet sink, which is turned off, or by a clickhouse sink with `events = true`: \
+         write false here, or turn one on",
+    );
+    let hot = config.sinks.clickhouse.as_ref();
+    check(
+        hot.is_none_or(|settings| settings.cold.is_none()) || config.sinks.parquet.is_some(),
+        "sink.clickhouse.cold",
+        "is about the files of the parquet sink, which is turned off: leave it out, or turn that on",
     );
     check(
         config.source.has_input(),
@@ -242,6 +250,11 @@ fn contradictions(config: &Config, document: &Document) -> Vec<Mistake> {
             let known = sink::SINKS.contains(&sink.as_str());
             let message = format!("the sink \"{sink}\" is turned off: add `[sink.{sink}]`, or leave it out here");
             check(!known || config.sinks.is_enabled(sink), &format!("{}.sinks", metric.path), &message);
+        }
+        let goes_there = metric.sinks.as_ref().is_none_or(|sinks| sinks.iter().any(|sink| sink == "clickhouse"));
+        if hot.is_some() && goes_there {
+            let message = clickhouse::refused_metric_name(&metric.name);
+            check(message.is_none(), &format!("{}.name", metric.path), message.as_deref().unwrap_or_default());
         }
     }
     mistakes

@@ -6,6 +6,7 @@ use crate::config::source::SourceKind;
 use arrow_array::RecordBatch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tidemark_connectors::sink::clickhouse::{ClickHouseSettings, ClickHouseSink};
 use tidemark_connectors::sink::console::ConsoleSink;
 use tidemark_connectors::sink::kafka::{KafkaSink, KafkaSinkNames, KafkaSinkSettings, KafkaSinkTelemetry};
 use tidemark_connectors::sink::on_thread::SinkOnThread;
@@ -29,9 +30,18 @@ pub(super) struct Opened {
 /// Opens every sink that is turned on.
 pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow::Result<Opened> {
     let mut opened = Opened { sinks: Vec::new(), kafka: None };
+    let events = config.archive.enabled;
+    // First, since one waits for the other: who asks the hot store wants to know soon.
+    if let Some(settings) = &config.sinks.clickhouse {
+        let sink = open_clickhouse(config, settings.clone(), metrics, hook.clone())?;
+        opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics, events));
+    }
     if let Some(settings) = &config.sinks.parquet {
-        let sink = ParquetSink::open(&config.data.output(), settings.clone(), hook.clone())?;
-        let events = config.archive.enabled;
+        let settings = settings.clone();
+        let sink = match &config.sinks.store {
+            None => ParquetSink::open(&config.data.output(), settings, hook.clone())?,
+            Some(store) => ParquetSink::open_store(store, &config.data.staging(), settings, hook.clone())?,
+        };
         opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics, events));
     }
     if let Some(settings) = &config.sinks.console {
@@ -54,9 +64,8 @@ fn open_kafka(
     let mut settings = settings.clone();
     if let Some(wanted) = settings.metrics.as_mut().filter(|wanted| wanted.names.is_empty()) {
         // Every topic is known then, and looked for before the first row.
-        let goes =
-            |metric: &&Deployed| metric.sinks.as_ref().is_none_or(|names| names.iter().any(|name| name == KAFKA));
-        wanted.names = metrics.iter().filter(goes).map(|metric| metric.spec.name.clone()).collect();
+        let here = metrics.iter().filter(|metric| metric.goes_to(KAFKA));
+        wanted.names = here.map(|metric| metric.spec.name.clone()).collect();
     }
     let source_group = match &config.source.kind {
         SourceKind::Kafka(source) if source.brokers.iter().any(|broker| settings.brokers.contains(broker)) => {
@@ -67,16 +76,34 @@ fn open_kafka(
     };
     let names = KafkaSinkNames { job: config.job.name.clone(), sink: KAFKA.to_owned(), source_group };
     let sink = retry(Patience::new(config.job.patience), || {
-        KafkaSink::open(settings.clone(), &names, &config.cleanse, &config.data.outbox(), hook.clone())
+        KafkaSink::open(settings.clone(), &names, &config.cleanse, &config.data.kafka_outbox(), hook.clone())
     });
     Ok(sink?)
 }
 
+/// The hot store, with a table for whatever may have rows there.
+fn open_clickhouse(
+    config: &Config,
+    mut settings: ClickHouseSettings,
+    metrics: &[Deployed],
+    hook: Hook,
+) -> Result<ClickHouseSink, PortError> {
+    let here: Vec<&Deployed> = metrics.iter().filter(|metric| metric.goes_to("clickhouse")).collect();
+    let refires = here.iter().filter(|metric| metric.spec.allowed_lateness_ms > 0);
+    settings.refiring = refires.map(|metric| metric.spec.name.clone()).collect();
+    let mut tables: Vec<Arc<Table>> =
+        here.iter().map(|metric| Table::metric(&metric.spec.name, &metric.spec.output)).collect();
+    tables.push(Table::dead_letters());
+    if config.archive.enabled {
+        tables.push(Table::events());
+    }
+    ClickHouseSink::open(settings, &config.job.name, &config.data.clickhouse_outbox(), &tables, hook)
+}
+
 /// `sink` without the metrics that name other sinks only, and without cleansed events if they do not go there.
 fn select(sink: Box<dyn Sink>, metrics: &[Deployed], events: bool) -> Box<dyn Sink> {
-    let elsewhere =
-        |metric: &&Deployed| metric.sinks.as_ref().is_some_and(|names| names.iter().all(|name| name != sink.name()));
-    let left_out: BTreeSet<String> = metrics.iter().filter(elsewhere).map(|metric| metric.spec.name.clone()).collect();
+    let elsewhere = metrics.iter().filter(|metric| !metric.goes_to(sink.name()));
+    let left_out: BTreeSet<String> = elsewhere.map(|metric| metric.spec.name.clone()).collect();
     if left_out.is_empty() && events { sink } else { Box::new(Selected { sink, left_out, events }) }
 }
 

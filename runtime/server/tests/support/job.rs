@@ -70,11 +70,11 @@ impl Job {
         command.output().expect("starts")
     }
 
-    /// Every fail point that the binary knows and that the job reaches: it has no connectors to servers.
+    /// Every fail point that this job comes to: it has no store but files.
     pub fn fail_points(&self) -> Vec<String> {
-        let output = Command::new(TIDEMARK).arg("fail-points").output().expect("starts");
-        let points = String::from_utf8_lossy(&output.stdout).into_owned();
-        points.split_whitespace().filter(|point| !point.starts_with("kafka.")).map(str::to_owned).collect()
+        let elsewhere = ["clickhouse.", "kafka.", "sink.upload."];
+        let is_elsewhere = |point: &String| elsewhere.iter().any(|start| point.starts_with(start));
+        fail_points().into_iter().filter(|point| !is_elsewhere(point)).collect()
     }
 
     /// Manifests of the checkpoints in `data`, oldest first.
@@ -88,14 +88,24 @@ impl Job {
     }
 }
 
+/// Every fail point that the binary knows.
+pub fn fail_points() -> Vec<String> {
+    let output = Command::new(TIDEMARK).arg("fail-points").output().expect("starts");
+    String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect()
+}
+
 /// Everything below `<data>/output`, by relative path.
 pub fn output_tree(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let root = data.join("output");
-    let files = tree(&root).into_iter();
+    tree_of(&data.join("output"))
+}
+
+/// Everything below `root`, by relative path.
+pub fn tree_of(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = tree(root).into_iter();
     files
         .map(|path| {
             let bytes = fs::read(&path).expect("reads");
-            (path.strip_prefix(&root).expect("below").to_owned(), bytes)
+            (path.strip_prefix(root).expect("below").to_owned(), bytes)
         })
         .collect()
 }

@@ -129,17 +129,24 @@ pub(super) fn table_name(kind: &TableKind) -> Result<String, PortError> {
     match kind {
         TableKind::Events => Ok(EVENTS.to_owned()),
         TableKind::DeadLetters => Ok(DEAD_LETTERS.to_owned()),
-        TableKind::Metric(metric) => {
-            let name = metric.replace('-', "_");
-            if RESERVED.contains(&name.as_str()) || name.contains("__") {
-                return Err(PortError::Stop(format!(
-                    "the metric {metric} cannot have a table in ClickHouse, where {name} means something else: give the \
-                     metric another name, or name other sinks for it"
-                )));
-            }
-            Ok(name)
-        }
+        TableKind::Metric(metric) => match refused_metric_name(metric) {
+            Some(refusal) => Err(PortError::Stop(refusal)),
+            None => Ok(metric.replace('-', "_")),
+        },
     }
+}
+
+/// Why a metric of this name can have no table; `None` where it can.
+#[must_use]
+pub fn refused_metric_name(metric: &str) -> Option<String> {
+    let name = metric.replace('-', "_");
+    let is_taken = RESERVED.contains(&name.as_str()) || name.contains("__");
+    is_taken.then(|| {
+        format!(
+            "the metric {metric} cannot have a table in ClickHouse, where {name} means something else: give the metric \
+             another name, or name other sinks for it"
+        )
+    })
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod sql;
 mod tests;
 
 pub use cold::ColdSettings;
+pub use layout::refused_metric_name;
 pub use reader::{Answer, ClickHouseReader, ReadError, ReadLimits};
 pub use settings::{ClickHouseSettings, RollUpSettings};
 
