@@ -14,13 +14,13 @@ pub enum CheckpointError {
     Refused(#[from] PortError),
     /// There are checkpoints, and none can be used.
     #[error(
-        "none of the {} checkpoints in {} can be restored: {}; put the missing or damaged files back from a copy of that \
-         folder, or, to process everything again from the source, move the folder away",
-        damaged.len(), folder.display(), listed(damaged)
+        "none of the {} checkpoints in {} can be restored: {}; put the missing or damaged files back from a copy of it, or, to \
+         process everything again from the source, move it away",
+        damaged.len(), place, listed(damaged)
     )]
     AllDamaged {
-        /// The store's folder.
-        folder: PathBuf,
+        /// The store's folder or URL.
+        place: String,
         /// Each checkpoint and what is wrong with it, newest first.
         damaged: Vec<Damage>,
     },

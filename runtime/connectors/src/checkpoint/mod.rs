@@ -1,4 +1,4 @@
-//! The checkpoint store in a local folder, and the tick log beside it.
+//! The checkpoint store, in a local folder or an object store, and the tick log beside it.
 //!
 //! ```text
 //! checkpoints/objects/<xxh3>-<bytes>            content, shared by the checkpoints that have it
@@ -7,13 +7,18 @@
 //! ticks/000000000101.log                        the tick log from epoch 101 on
 //! ```
 //!
-//! A checkpoint is incremental: content that is there already is not stored again ([`objects`]). It exists as soon as
+//! A checkpoint is incremental: content that is there already is not stored again ([`folder_objects`], and in an object
+//! store [`remote`]). It exists as soon as
 //! its manifest does, which is written atomically after everything it names ([`manifest`]). Restoring verifies every
 //! checksum; a damaged checkpoint is reported and the one before it used ([`restore`]).
 
 mod error;
+mod folder;
+mod folder_objects;
 mod manifest;
-mod objects;
+mod on_thread;
+mod place;
+mod remote;
 mod restore;
 mod store;
 #[cfg(test)]
@@ -21,6 +26,7 @@ mod tests;
 pub mod tick_log;
 
 pub use error::CheckpointError;
+pub use on_thread::CheckpointsOnThread;
 pub use restore::{Damage, Restored};
-pub use store::{CheckpointInfo, CheckpointSettings, FAIL_POINTS, LocalCheckpoints};
-pub use tick_log::TickLog;
+pub use store::{CheckpointInfo, CheckpointSettings, Checkpoints, FAIL_POINTS};
+pub use tick_log::{StoreTickLog, TickLog};

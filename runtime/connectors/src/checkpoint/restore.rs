@@ -2,7 +2,8 @@
 
 use super::error::CheckpointError;
 use super::manifest::{Manifest, StoredFile};
-use super::store::LocalCheckpoints;
+use super::place::object_name;
+use super::store::Checkpoints;
 use crate::durable;
 use std::fmt;
 use std::fs::{self, File};
@@ -34,7 +35,7 @@ pub struct Restored {
     pub damaged: Vec<Damage>,
 }
 
-impl LocalCheckpoints {
+impl Checkpoints {
     /// Restores the newest checkpoint that is whole into the new or empty folder `into`.
     ///
     /// `None` where no checkpoint was ever kept.
@@ -57,7 +58,7 @@ impl LocalCheckpoints {
         if damaged.is_empty() {
             return Ok(None);
         }
-        Err(CheckpointError::AllDamaged { folder: self.folder.clone(), damaged })
+        Err(CheckpointError::AllDamaged { place: self.place.describe(), damaged })
     }
 
     /// Restores the checkpoint of `epoch` into the new or empty folder `into`, which is as before on any error.
@@ -84,7 +85,7 @@ impl LocalCheckpoints {
     /// Verifies the checkpoint of `epoch` without restoring it.
     pub fn verify(&self, epoch: Epoch) -> Result<(), CheckpointError> {
         let manifest = self.whole_manifest(epoch)?;
-        manifest.files.iter().try_for_each(|file| self.copy_object(epoch, file, &mut io::sink()))
+        manifest.files.iter().try_for_each(|file| self.copy_object(epoch, file, Path::new(&file.path), &mut io::sink()))
     }
 
     fn whole_manifest(&self, epoch: Epoch) -> Result<Manifest, CheckpointError> {
@@ -96,52 +97,23 @@ impl LocalCheckpoints {
         let refused = |error: io::Error| CheckpointError::refused("restore", &path, &error);
         path.parent().map_or(Ok(()), durable::create_folders).map_err(refused)?;
         let mut output = File::create(&path).map_err(refused)?;
-        self.copy_object(epoch, file, &mut output)?;
+        self.copy_object(epoch, file, &path, &mut output)?;
         output.sync_all().map_err(refused)?;
         path.parent().map_or(Ok(()), durable::sync_folder).map_err(refused)
     }
 
     /// Copies the content of `file`, which may turn out to be damaged only at its end.
-    fn copy_object(&self, epoch: Epoch, file: &StoredFile, output: &mut impl io::Write) -> Result<(), CheckpointError> {
-        let object = self.objects.path(&file.content);
-        let damaged = |what: String| {
-            let detail = format!("{} (stored as {}) {what}", file.path, object.display());
+    fn copy_object(
+        &self,
+        epoch: Epoch,
+        file: &StoredFile,
+        to: &Path,
+        output: &mut dyn io::Write,
+    ) -> Result<(), CheckpointError> {
+        let sound = self.place.load(&file.content, to, output)?;
+        sound.map_err(|what| {
+            let detail = format!("{} (stored as {}) {what}", file.path, object_name(&file.content));
             CheckpointError::Damaged(Damage { epoch, detail })
-        };
-        let input = match File::open(&object) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged("is missing".to_owned())),
-            input => input.map_err(|error| CheckpointError::refused("read", &object, &error))?,
-        };
-        let length = input.metadata().map_err(|error| CheckpointError::refused("read", &object, &error))?.len();
-        let mut input = NotingReader { inner: input, failed: false };
-        let found = match durable::copy_hashed(&mut input, output) {
-            Err(error) if input.failed => return Err(damaged(format!("cannot be read: {error}"))),
-            found => found.map_err(|error| CheckpointError::refused("copy", &object, &error))?,
-        };
-        if found == file.content {
-            return Ok(());
-        }
-        if let Err(error) = self.objects.set_aside(&file.content) {
-            tracing::warn!(object = %object.display(), %error, "a damaged file of a checkpoint cannot be moved aside");
-        }
-        Err(damaged(if length == file.content.bytes {
-            "does not have its checksum".to_owned()
-        } else {
-            format!("has {length} bytes instead of {}", file.content.bytes)
-        }))
-    }
-}
-
-/// Remembers whether an error came from reading: a disk that cannot read a file has damaged it.
-struct NotingReader<R> {
-    inner: R,
-    failed: bool,
-}
-
-impl<R: io::Read> io::Read for NotingReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = self.inner.read(buffer);
-        self.failed |= matches!(&result, Err(error) if error.kind() != io::ErrorKind::Interrupted);
-        result
+        })
     }
 }

@@ -1,15 +1,18 @@
 //! Saving and listing checkpoints.
 
 use super::error::CheckpointError;
+use super::folder::Folder;
 use super::manifest::{Manifest, StoredFile};
-use super::objects::{Objects, object_name};
-use crate::durable::{self, Fingerprint};
+use super::place::{MANIFESTS, Place};
+use super::remote::Remote;
+use crate::durable::Fingerprint;
 use crate::fail_point::FailPoint;
+use crate::object_storage::ObjectStoreSettings;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::{CheckpointStore, PortError};
 
@@ -64,26 +67,39 @@ pub struct CheckpointInfo {
     pub damage: Option<String>,
 }
 
-/// Checkpoints in a local folder.
-pub struct LocalCheckpoints {
-    pub(super) folder: PathBuf,
+/// The checkpoints of a job, in a local folder or an object store.
+pub struct Checkpoints {
+    pub(super) place: Box<dyn Place>,
     settings: CheckpointSettings,
     fail_point: FailPoint,
-    pub(super) objects: Objects,
 }
 
-impl LocalCheckpoints {
+impl Checkpoints {
     /// Opens the store in `folder`, created if it is missing.
     pub fn open(folder: &Path, settings: CheckpointSettings, fail_point: FailPoint) -> Result<Self, CheckpointError> {
+        Self::over(|| Ok(Box::new(Folder::open(folder)?)), settings, fail_point)
+    }
+
+    /// Opens a place in an object store; it is first asked when a checkpoint is saved or listed.
+    pub fn open_store(
+        store: &ObjectStoreSettings,
+        settings: CheckpointSettings,
+        fail_point: FailPoint,
+    ) -> Result<Self, CheckpointError> {
+        Self::over(|| Ok(Box::new(Remote::open(store)?)), settings, fail_point)
+    }
+
+    fn over(
+        place: impl FnOnce() -> Result<Box<dyn Place>, CheckpointError>,
+        settings: CheckpointSettings,
+        fail_point: FailPoint,
+    ) -> Result<Self, CheckpointError> {
         let mistakes = settings.mistakes();
         if !mistakes.is_empty() {
             let message = format!("settings of the checkpoint store: {}", mistakes.join("; "));
             return Err(PortError::Stop(message).into());
         }
-        let manifests = folder.join("manifests");
-        durable::create_folders(&manifests).map_err(|error| CheckpointError::refused("create", &manifests, &error))?;
-        let objects = Objects::open(folder.join("objects"))?;
-        Ok(Self { folder: folder.to_owned(), settings, fail_point, objects })
+        Ok(Self { place: place()?, settings, fail_point })
     }
 
     /// Every checkpoint, oldest first.
@@ -110,36 +126,23 @@ impl LocalCheckpoints {
 
     /// Epochs that have a manifest, ascending.
     pub(super) fn epochs(&self) -> Result<Vec<Epoch>, CheckpointError> {
-        let folder = self.folder.join("manifests");
-        let names = durable::entries(&folder).map_err(|error| CheckpointError::refused("list", &folder, &error))?;
-        Ok(names.iter().filter_map(|name| Manifest::epoch_of_file_name(name)).collect())
+        Ok(self.place.manifests()?.iter().filter_map(|name| Manifest::epoch_of_file_name(name)).collect())
     }
 
     /// The epoch of the checkpoint that was saved last, as far as is known: `None` before the first.
     pub(super) fn newest_saved(&self) -> Result<Option<Epoch>, CheckpointError> {
-        let path = self.folder.join(NEWEST);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().and_then(Manifest::epoch_of_file_name)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(CheckpointError::refused("read", &path, &error)),
-        }
+        let content = self.place.read(NEWEST)?;
+        let name = content.as_deref().and_then(|content| std::str::from_utf8(content).ok());
+        Ok(name.and_then(Manifest::epoch_of_file_name))
     }
 
     /// The manifest of `epoch`; the inner error says what is wrong with it.
     pub(super) fn manifest(&self, epoch: Epoch) -> Result<Result<Manifest, String>, CheckpointError> {
-        let path = self.manifest_path(epoch);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Manifest::parse(&bytes).and_then(|manifest| {
-                let named_right = manifest.epoch == epoch;
-                named_right.then_some(manifest).ok_or_else(|| "its manifest is that of another epoch".to_owned())
-            })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CheckpointError::Missing(epoch)),
-            Err(error) => Err(CheckpointError::refused("read", &path, &error)),
-        }
-    }
-
-    fn manifest_path(&self, epoch: Epoch) -> PathBuf {
-        self.folder.join("manifests").join(Manifest::file_name(epoch))
+        let content = self.place.read(&manifest_name(epoch))?.ok_or(CheckpointError::Missing(epoch))?;
+        Ok(Manifest::parse(&content).and_then(|manifest| {
+            let named_right = manifest.epoch == epoch;
+            named_right.then_some(manifest).ok_or_else(|| "its manifest is that of another epoch".to_owned())
+        }))
     }
 
     fn save_files(&self, epoch: Epoch, folder: &Path) -> Result<(), CheckpointError> {
@@ -147,17 +150,13 @@ impl LocalCheckpoints {
         let known = self.newest_contents()?;
         let mut files = Vec::new();
         for path in files_below(folder).map_err(|error| CheckpointError::refused("list", folder, &error))? {
-            let content = self.objects.store(&folder.join(&path), known.get(&path))?;
+            let content = self.place.keep(&folder.join(&path), known.get(&path))?;
             files.push(StoredFile { path, content });
         }
-        self.objects.sync()?;
+        self.place.sync()?;
         (self.fail_point)(FILES_COPIED);
-        let path = self.manifest_path(epoch);
-        let written = durable::write_atomically(&path, &Manifest::new(epoch, files).to_bytes());
-        written.map_err(|error| CheckpointError::refused("write", &path, &error))?;
-        let newest = self.folder.join(NEWEST);
-        let written = durable::write_atomically(&newest, Manifest::file_name(epoch).as_bytes());
-        written.map_err(|error| CheckpointError::refused("write", &newest, &error))?;
+        self.place.write(&manifest_name(epoch), &Manifest::new(epoch, files).to_bytes())?;
+        self.place.write(NEWEST, Manifest::file_name(epoch).as_bytes())?;
         (self.fail_point)(MANIFEST_WRITTEN);
         self.prune()?;
         (self.fail_point)(PRUNED);
@@ -180,28 +179,34 @@ impl LocalCheckpoints {
     /// than everything kept. Named checkpoints stay and do not count.
     fn prune(&self) -> Result<(), CheckpointError> {
         let mut kept = 0;
-        let mut used = BTreeSet::new();
+        let (mut used, mut outdated) = (BTreeSet::new(), Vec::new());
         for epoch in self.epochs()?.into_iter().rev() {
             let manifest = self.manifest(epoch)?.ok();
             let named = manifest.as_ref().is_some_and(|manifest| manifest.name.is_some());
             if kept >= self.settings.keep && !named {
-                let path = self.manifest_path(epoch);
-                durable::remove_file(&path).map_err(|error| CheckpointError::refused("remove", &path, &error))?;
+                outdated.push(manifest_name(epoch));
                 continue;
             }
             kept += usize::from(manifest.is_some() && !named);
-            used.extend(manifest.iter().flat_map(|manifest| &manifest.files).map(|file| object_name(&file.content)));
+            used.extend(manifest.into_iter().flat_map(|manifest| manifest.files).map(|file| file.content));
         }
-        let manifests = self.folder.join("manifests");
-        durable::sync_folder(&manifests).map_err(|error| CheckpointError::refused("sync", &manifests, &error))?;
-        self.objects.retain(&used)
+        self.place.remove(&outdated)?;
+        self.place.retain(&used)
     }
 }
 
-impl CheckpointStore for LocalCheckpoints {
+impl CheckpointStore for Checkpoints {
     fn save(&mut self, epoch: Epoch, folder: &Path) -> Result<(), PortError> {
         Ok(self.save_files(epoch, folder)?)
     }
+
+    fn oldest(&self) -> Result<Option<Epoch>, PortError> {
+        Ok(Self::oldest(self)?)
+    }
+}
+
+fn manifest_name(epoch: Epoch) -> String {
+    format!("{MANIFESTS}/{}", Manifest::file_name(epoch))
 }
 
 /// Every file below `folder`, as paths relative to it, sorted.

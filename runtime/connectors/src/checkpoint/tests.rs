@@ -1,7 +1,8 @@
 //! Tests of the checkpoint store: incremental, and never wrong about what it holds.
 
-use super::{CheckpointError, CheckpointSettings, FAIL_POINTS, LocalCheckpoints};
+use super::{CheckpointError, CheckpointSettings, Checkpoints, CheckpointsOnThread, FAIL_POINTS, StoreTickLog};
 use crate::fail_point;
+use crate::sink::parquet::s3_server::S3Server;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidemark_engine::ids::Epoch;
-use tidemark_engine::ports::CheckpointStore;
+use tidemark_engine::ports::{CheckpointStore, TickLog};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -52,33 +53,57 @@ fn image_entries(root: &Path, folder: &Path) -> Vec<(String, Vec<u8>)> {
 
 struct Fixture {
     folder: tempfile::TempDir,
+    /// The object store with the checkpoints; without one they lie in the folder.
+    remote: Option<S3Server>,
 }
 
 impl Fixture {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), remote: None }
+    }
+
+    /// One over a folder and one over a real S3 protocol.
+    fn both() -> [Self; 2] {
+        let remote = Self { remote: Some(S3Server::start()), ..Self::new() };
+        [Self::new(), remote]
     }
 
     fn with_epochs(epochs: std::ops::RangeInclusive<u64>) -> Self {
         let fixture = Self::new();
-        let mut store = fixture.store();
-        epochs.for_each(|epoch| fixture.save(&mut store, epoch));
+        fixture.save_all(epochs);
         fixture
     }
 
-    fn store(&self) -> LocalCheckpoints {
+    fn both_with_epochs(epochs: std::ops::RangeInclusive<u64>) -> [Self; 2] {
+        Self::both().map(|fixture| {
+            fixture.save_all(epochs.clone());
+            fixture
+        })
+    }
+
+    fn save_all(&self, epochs: std::ops::RangeInclusive<u64>) {
+        let mut store = self.store();
+        epochs.for_each(|epoch| self.save(&mut store, epoch));
+    }
+
+    fn store(&self) -> Checkpoints {
         self.store_with(fail_point::disabled())
     }
 
-    fn store_with(&self, fail_point: fail_point::FailPoint) -> LocalCheckpoints {
-        LocalCheckpoints::open(&self.checkpoints(), CheckpointSettings::default(), fail_point).unwrap()
+    fn store_with(&self, fail_point: fail_point::FailPoint) -> Checkpoints {
+        let settings = CheckpointSettings::default();
+        match &self.remote {
+            None => Checkpoints::open(&self.checkpoints(), settings, fail_point),
+            Some(server) => Checkpoints::open_store(&server.settings(), settings, fail_point),
+        }
+        .unwrap()
     }
 
     fn checkpoints(&self) -> PathBuf {
-        self.folder.path().join("checkpoints")
+        self.remote.as_ref().map_or_else(|| self.folder.path().join("checkpoints"), S3Server::objects)
     }
 
-    fn save(&self, store: &mut LocalCheckpoints, epoch: u64) {
+    fn save(&self, store: &mut Checkpoints, epoch: u64) {
         let snapshot = tempfile::tempdir_in(self.folder.path()).unwrap();
         write_image(snapshot.path(), &image(epoch));
         store.save(Epoch(epoch), snapshot.path()).unwrap();
@@ -96,7 +121,8 @@ impl Fixture {
     /// The object that `content` is stored as.
     fn object(&self, content: &[u8]) -> PathBuf {
         let content = crate::durable::Fingerprint::of(content);
-        self.checkpoints().join("objects").join(format!("{}-{}", content.xxh3, content.bytes))
+        let piece = if self.remote.is_some() { ".000000" } else { "" };
+        self.checkpoints().join("objects").join(format!("{}-{}{piece}", content.xxh3, content.bytes))
     }
 
     fn manifest(&self, epoch: u64) -> PathBuf {
@@ -106,24 +132,25 @@ impl Fixture {
 
 #[test]
 fn the_newest_three_stay_and_come_back_whole() {
-    let fixture = Fixture::with_epochs(1..=7);
-    let kept: Vec<_> = fixture.store().list().unwrap().iter().map(|info| (info.epoch.0, info.files)).collect();
-    assert_eq!(kept, [(5, 6), (6, 6), (7, 6)]);
-    assert_eq!(fixture.store().oldest().unwrap(), Some(Epoch(5)));
-    assert_eq!(fixture.restored(), (7, vec![]));
-    for epoch in 5..=7 {
-        fixture.store().verify(Epoch(epoch)).unwrap();
-        let into = fixture.folder.path().join("older");
-        fixture.store().restore(Epoch(epoch), &into).unwrap();
-        assert_eq!(read_image(&into), image(epoch));
-        fs::remove_dir_all(into).unwrap();
+    for fixture in Fixture::both_with_epochs(1..=7) {
+        let kept: Vec<_> = fixture.store().list().unwrap().iter().map(|info| (info.epoch.0, info.files)).collect();
+        assert_eq!(kept, [(5, 6), (6, 6), (7, 6)]);
+        assert_eq!(fixture.store().oldest().unwrap(), Some(Epoch(5)));
+        assert_eq!(fixture.restored(), (7, vec![]));
+        for epoch in 5..=7 {
+            fixture.store().verify(Epoch(epoch)).unwrap();
+            let into = fixture.folder.path().join("older");
+            fixture.store().restore(Epoch(epoch), &into).unwrap();
+            assert_eq!(read_image(&into), image(epoch));
+            fs::remove_dir_all(into).unwrap();
+        }
+        // Tables 2 to 7, three versions of CURRENT, one of OPTIONS; what only older checkpoints had is gone.
+        assert_eq!(fs::read_dir(fixture.checkpoints().join("objects")).unwrap().count(), 10);
+        assert!(matches!(
+            fixture.store().restore(Epoch(2), &fixture.folder.path().join("x")),
+            Err(CheckpointError::Missing(_))
+        ));
     }
-    // Tables 2 to 7, three versions of CURRENT, one of OPTIONS; what only older checkpoints had is gone.
-    assert_eq!(fs::read_dir(fixture.checkpoints().join("objects")).unwrap().count(), 10);
-    assert!(matches!(
-        fixture.store().restore(Epoch(2), &fixture.folder.path().join("x")),
-        Err(CheckpointError::Missing(_))
-    ));
 }
 
 #[test]
@@ -153,16 +180,17 @@ fn known_tables_are_neither_copied_nor_linked_again() {
 
 #[test]
 fn a_table_that_changed_under_its_name_is_stored_anew() {
-    let fixture = Fixture::with_epochs(4..=4);
-    let mut store = fixture.store();
-    let mut other = image(4);
-    other.insert("000004.sst".to_owned(), vec![99; 10_000]);
-    let snapshot = fixture.folder.path().join("other");
-    write_image(&snapshot, &other);
-    store.save(Epoch(5), &snapshot).unwrap();
-    let into = fixture.folder.path().join("restored");
-    store.restore(Epoch(5), &into).unwrap();
-    assert_eq!(read_image(&into), other);
+    for fixture in Fixture::both_with_epochs(4..=4) {
+        let mut store = fixture.store();
+        let mut other = image(4);
+        other.insert("000004.sst".to_owned(), vec![99; 10_000]);
+        let snapshot = fixture.folder.path().join("other");
+        write_image(&snapshot, &other);
+        store.save(Epoch(5), &snapshot).unwrap();
+        let into = fixture.folder.path().join("restored");
+        store.restore(Epoch(5), &into).unwrap();
+        assert_eq!(read_image(&into), other);
+    }
 }
 
 #[test]
@@ -182,15 +210,16 @@ fn a_damaged_newest_checkpoint_is_passed_over() {
         }),
     ];
     for (what, damage) in damages {
-        let fixture = Fixture::with_epochs(1..=7);
-        damage(&fixture);
-        assert_eq!(fixture.restored(), (6, vec![7]), "{what}");
-        // The job goes on from there, and what it saves next is whole although it has the damaged content again.
-        let mut store = fixture.store();
-        fixture.save(&mut store, 7);
-        assert_eq!(fixture.restored(), (7, vec![]), "{what}");
-        fixture.save(&mut store, 8);
-        assert_eq!(fixture.restored(), (8, vec![]), "{what}");
+        for fixture in Fixture::both_with_epochs(1..=7) {
+            damage(&fixture);
+            assert_eq!(fixture.restored(), (6, vec![7]), "{what}");
+            // The job goes on from there, and what it saves next is whole although it has the damaged content again.
+            let mut store = fixture.store();
+            fixture.save(&mut store, 7);
+            assert_eq!(fixture.restored(), (7, vec![]), "{what}");
+            fixture.save(&mut store, 8);
+            assert_eq!(fixture.restored(), (8, vec![]), "{what}");
+        }
     }
 }
 
@@ -215,30 +244,32 @@ fn no_flipped_bit_of_a_manifest_goes_unnoticed() {
 
 #[test]
 fn without_a_whole_one_each_is_named_and_nothing_is_restored() {
-    let fixture = Fixture::with_epochs(1..=7);
-    fs::remove_file(fixture.object(&[4; 10_000])).unwrap();
-    fs::remove_file(fixture.object(&[6; 10_000])).unwrap();
-    rewrite(&fixture.manifest(5), |bytes| bytes.truncate(40));
-    let into = fixture.folder.path().join("restored");
-    let error = fixture.store().restore_newest(&into).unwrap_err();
-    let CheckpointError::AllDamaged { damaged, .. } = &error else { panic!("{error}") };
-    assert_eq!(damaged.iter().map(|damage| damage.epoch.0).collect::<Vec<_>>(), [7, 6, 5]);
-    let message = error.to_string();
-    for part in ["none of the 3 checkpoints", "epoch 7", "000004.sst", "is missing", "epoch 5", "from a copy"] {
-        assert!(message.contains(part), "{part}: {message}");
+    for fixture in Fixture::both_with_epochs(1..=7) {
+        fs::remove_file(fixture.object(&[4; 10_000])).unwrap();
+        fs::remove_file(fixture.object(&[6; 10_000])).unwrap();
+        rewrite(&fixture.manifest(5), |bytes| bytes.truncate(40));
+        let into = fixture.folder.path().join("restored");
+        let error = fixture.store().restore_newest(&into).unwrap_err();
+        let CheckpointError::AllDamaged { damaged, .. } = &error else { panic!("{error}") };
+        assert_eq!(damaged.iter().map(|damage| damage.epoch.0).collect::<Vec<_>>(), [7, 6, 5]);
+        let message = error.to_string();
+        for part in ["none of the 3 checkpoints", "epoch 7", "000004.sst", "is missing", "epoch 5", "from a copy"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert!(!into.exists());
     }
-    assert!(!into.exists());
 }
 
 #[test]
 fn an_empty_store_is_new_and_one_that_lost_its_manifests_is_not() {
-    let fixture = Fixture::new();
-    let into = fixture.folder.path().join("restored");
-    assert_eq!(fixture.store().restore_newest(&into).unwrap(), None);
-    fixture.save(&mut fixture.store(), 1);
-    fs::remove_file(fixture.manifest(1)).unwrap();
-    let error = fixture.store().restore_newest(&into).unwrap_err().to_string();
-    assert!(error.contains("epoch 1 is damaged: its manifest is missing"), "{error}");
+    for fixture in Fixture::both() {
+        let into = fixture.folder.path().join("restored");
+        assert_eq!(fixture.store().restore_newest(&into).unwrap(), None);
+        fixture.save(&mut fixture.store(), 1);
+        fs::remove_file(fixture.manifest(1)).unwrap();
+        let error = fixture.store().restore_newest(&into).unwrap_err().to_string();
+        assert!(error.contains("epoch 1 is damaged: its manifest is missing"), "{error}");
+    }
 }
 
 #[test]
@@ -255,30 +286,33 @@ fn an_occupied_folder_is_not_touched() {
 #[test]
 fn a_kill_at_any_step_leaves_the_old_checkpoint_or_the_new_one() {
     for (place, name) in FAIL_POINTS.into_iter().enumerate() {
-        let fixture = Fixture::with_epochs(1..=6);
-        let fail_point = Arc::new(move |step| {
-            if step == name {
-                resume_unwind(Box::new(name));
-            }
-        });
-        let mut store = fixture.store_with(fail_point);
-        let killed = catch_unwind(AssertUnwindSafe(|| fixture.save(&mut store, 7)));
-        assert!(killed.is_err());
-        assert_eq!(fixture.restored(), (if place < 2 { 6 } else { 7 }, vec![]), "{name}");
-        fixture.save(&mut fixture.store(), 7);
-        let undisturbed = Fixture::with_epochs(1..=7);
-        assert_eq!(read_image(&fixture.checkpoints()), read_image(&undisturbed.checkpoints()), "{name}");
+        let [local, remote] = Fixture::both_with_epochs(1..=6);
+        let undisturbed = Fixture::both_with_epochs(1..=7);
+        for (fixture, undisturbed) in [local, remote].iter().zip(&undisturbed) {
+            let fail_point = Arc::new(move |step| {
+                if step == name {
+                    resume_unwind(Box::new(name));
+                }
+            });
+            let mut store = fixture.store_with(fail_point);
+            let killed = catch_unwind(AssertUnwindSafe(|| fixture.save(&mut store, 7)));
+            assert!(killed.is_err());
+            assert_eq!(fixture.restored(), (if place < 2 { 6 } else { 7 }, vec![]), "{name}");
+            fixture.save(&mut fixture.store(), 7);
+            assert_eq!(read_image(&fixture.checkpoints()), read_image(&undisturbed.checkpoints()), "{name}");
+        }
     }
 }
 
 #[test]
 fn a_damaged_checkpoint_pushes_no_good_one_out() {
-    let fixture = Fixture::with_epochs(1..=7);
-    rewrite(&fixture.manifest(7), |bytes| bytes.truncate(10));
-    fixture.save(&mut fixture.store(), 8);
-    let listed: Vec<_> =
-        fixture.store().list().unwrap().iter().map(|info| (info.epoch.0, info.damage.is_none())).collect();
-    assert_eq!(listed, [(5, true), (6, true), (7, false), (8, true)]);
+    for fixture in Fixture::both_with_epochs(1..=7) {
+        rewrite(&fixture.manifest(7), |bytes| bytes.truncate(10));
+        fixture.save(&mut fixture.store(), 8);
+        let listed: Vec<_> =
+            fixture.store().list().unwrap().iter().map(|info| (info.epoch.0, info.damage.is_none())).collect();
+        assert_eq!(listed, [(5, true), (6, true), (7, false), (8, true)]);
+    }
 }
 
 fn rewrite(path: &Path, change: impl Fn(&mut Vec<u8>)) {
@@ -287,4 +321,68 @@ fn rewrite(path: &Path, change: impl Fn(&mut Vec<u8>)) {
     // A new file: the object may be linked to the database's own.
     fs::remove_file(path).unwrap();
     fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn content_of_many_pieces_comes_back() {
+    let [_, fixture] = Fixture::both();
+    let large: Vec<u8> = (0..40_u32 << 20).map(|place| (place / 4096 + place % 251) as u8).collect();
+    let snapshot = fixture.folder.path().join("large");
+    write_image(&snapshot, &Files::from([("000001.sst".to_owned(), large.clone()), ("empty".to_owned(), Vec::new())]));
+    let mut store = fixture.store();
+    store.save(Epoch(1), &snapshot).unwrap();
+    assert_eq!(fs::read_dir(fixture.checkpoints().join("objects")).unwrap().count(), 3);
+    let into = fixture.folder.path().join("restored");
+    fixture.store().restore_newest(&into).unwrap();
+    assert!(read_image(&into)["000001.sst"] == large && read_image(&into)["empty"].is_empty());
+}
+
+#[test]
+fn a_thread_saves_without_keeping_the_engine() {
+    let [_, fixture] = Fixture::both();
+    let mut store = CheckpointsOnThread::start(Box::new(fixture.store())).unwrap();
+    let snapshot = fixture.folder.path().join("snapshot");
+    for epoch in 1..=5 {
+        write_image(&snapshot, &image(epoch));
+        store.save(Epoch(epoch), &snapshot).unwrap();
+        assert!(!snapshot.exists(), "the engine's next image is made in the same place");
+    }
+    drop(store);
+    // Which of them were left out depends on who was faster; the first never is.
+    let (newest, damaged) = fixture.restored();
+    assert!((1..=5).contains(&newest) && damaged.is_empty());
+    let left: Vec<_> = fs::read_dir(fixture.folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, Vec::<std::ffi::OsString>::new(), "images are removed");
+}
+
+#[test]
+fn a_tick_log_in_a_store_comes_back_and_is_cut_at_both_ends() {
+    let server = S3Server::start();
+    let mut log = StoreTickLog::open(&server.settings()).unwrap();
+    assert_eq!(log.last_epoch(), None);
+    for epoch in 1..=12 {
+        TickLog::append(&mut log, Epoch(epoch), format!("tick {epoch}").as_bytes()).unwrap();
+    }
+    let mut log = StoreTickLog::open(&server.settings()).unwrap();
+    log.truncate_after(Epoch(11)).unwrap();
+    log.forget_before(Epoch(3)).unwrap();
+    let mut log = StoreTickLog::open(&server.settings()).unwrap();
+    assert_eq!(log.last_epoch(), Some(Epoch(11)));
+    let records = log.read_after(Epoch(8)).unwrap();
+    let expected = [9, 10, 11].map(|epoch| (Epoch(epoch), format!("tick {epoch}").into_bytes()));
+    assert_eq!(records, expected);
+    assert_eq!(log.read_after(Epoch(0)).unwrap().len(), 8);
+    rewrite(&server.objects().join("ticks/e000000000010.tick"), |bytes| bytes[20] ^= 1);
+    let error = log.read_after(Epoch(8)).unwrap_err().to_string();
+    assert!(error.contains("the record of epoch 10 in the tick log is damaged"), "{error}");
+}
+
+#[test]
+fn a_store_that_refuses_stops_with_a_sentence() {
+    let server = S3Server::start();
+    let mut settings = server.settings();
+    settings.url = "s3://nowhere/prefix".to_owned();
+    let store = Checkpoints::open_store(&settings, CheckpointSettings::default(), fail_point::disabled()).unwrap();
+    let error = store.list().unwrap_err().to_string();
+    assert!(error.contains("check that the bucket exists"), "{error}");
 }

@@ -210,6 +210,7 @@ fn read_kafka(
     section.mistakes(settings.mistakes());
     section.mistakes(settings.properties.missing("properties", environment));
     Some(settings)
+}
 
 #[cfg(test)]
 mod tests {

@@ -4,25 +4,33 @@ use crate::config::Config;
 use anyhow::Context as _;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use tidemark_connectors::checkpoint::{CheckpointError, CheckpointSettings, LocalCheckpoints, Restored};
+use tidemark_connectors::checkpoint::{
+    CheckpointError, CheckpointSettings, Checkpoints, CheckpointsOnThread, Restored,
+};
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::{CheckpointStore, PortError};
 
-/// Checkpoints below the data folder, and the folder in which their images are made.
-pub(super) struct Checkpoints {
-    store: LocalCheckpoints,
+/// The checkpoints of a job, and the folder in which their images are made.
+pub(super) struct JobCheckpoints {
+    store: Checkpoints,
+    /// Whether saving takes longer than the engine can wait.
+    is_far: bool,
     snapshot_folder: PathBuf,
 }
 
-impl Checkpoints {
-    /// Opens the store and removes an image that a crash left.
+impl JobCheckpoints {
+    /// Opens the store and removes images that a crash left.
     pub(super) fn open(config: &Config, hook: Hook) -> anyhow::Result<Self> {
         let settings = CheckpointSettings { keep: config.checkpoint.keep };
-        let store = LocalCheckpoints::open(&config.checkpoints(), settings, hook)?;
-        let snapshot_folder = config.data.dir.join("snapshot");
-        remove(&snapshot_folder).with_context(|| format!("cannot remove {}", snapshot_folder.display()))?;
-        Ok(Self { store, snapshot_folder })
+        let store = match &config.checkpoint.store {
+            None => Checkpoints::open(&config.checkpoints(), settings, hook)?,
+            Some(store) => Checkpoints::open_store(store, settings, hook)?,
+        };
+        remove_images(&config.data.dir)
+            .with_context(|| format!("cannot remove images from {}", config.data.dir.display()))?;
+        let snapshot_folder = config.data.dir.join(SNAPSHOT);
+        Ok(Self { store, is_far: config.checkpoint.store.is_some(), snapshot_folder })
     }
 
     /// Where the engine makes images: on the file system of the state, so that files are linked and not copied.
@@ -30,13 +38,24 @@ impl Checkpoints {
         &self.snapshot_folder
     }
 
-    /// See [`LocalCheckpoints::restore_newest`].
+    /// See [`Checkpoints::restore_newest`].
     pub(super) fn restore_newest(&self, into: &Path) -> Result<Option<Restored>, CheckpointError> {
         self.store.restore_newest(into)
     }
+
+    /// What the engine drives.
+    pub(super) fn into_port(self) -> Result<Box<dyn CheckpointStore>, PortError> {
+        if self.is_far {
+            return Ok(Box::new(CheckpointsOnThread::start(Box::new(self.store))?));
+        }
+        Ok(Box::new(self))
+    }
 }
 
-impl CheckpointStore for Checkpoints {
+/// The folder of images, and the beginning of the names of those that are on their way to a store.
+const SNAPSHOT: &str = "snapshot";
+
+impl CheckpointStore for JobCheckpoints {
     fn save(&mut self, epoch: Epoch, folder: &Path) -> Result<(), PortError> {
         self.store.save(epoch, folder)?;
         // The next image is made in the same place.
@@ -46,6 +65,16 @@ impl CheckpointStore for Checkpoints {
     fn oldest(&self) -> Result<Option<Epoch>, PortError> {
         Ok(self.store.oldest()?)
     }
+}
+
+fn remove_images(data: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(data)? {
+        let name = entry?.file_name();
+        if name.to_str().is_some_and(|name| name == SNAPSHOT || name.starts_with("snapshot.e")) {
+            remove(&data.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn remove(folder: &Path) -> io::Result<()> {

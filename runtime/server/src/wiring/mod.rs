@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::live::LiveRows;
 use crate::telemetry::KafkaWatch;
 use anyhow::{Context as _, bail};
-use checkpoints::Checkpoints;
+use checkpoints::JobCheckpoints;
 use recovery::{Recovered, Recovery};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -54,8 +54,8 @@ impl OpenJob {
         // Cleansed events bring with them what the tables added.
         let tables = if config.job.cleanse { &config.cleanse.table[..] } else { &[] };
         let table_files = read_table_files(tables)?;
-        let store = Checkpoints::open(config, hook.clone())?;
-        let tick_log = tick_log::open(&config.ticks())?;
+        let store = JobCheckpoints::open(config, hook.clone())?;
+        let tick_log = tick_log::open(config)?;
         let Recovered { state, restored, recovery } = recovery::open(config, &store, &tick_log)?;
         let source = source::open(config)?;
         let mut sinks = sinks::open(config, &metrics, hook.clone())?;
@@ -75,8 +75,8 @@ impl OpenJob {
             source,
             sinks: sinks.sinks,
             state: Box::new(state),
-            checkpoints: Some(Box::new(store)),
-            tick_log: Some(Box::new(tick_log)),
+            checkpoints: Some(store.into_port()?),
+            tick_log: Some(tick_log.into_port()),
             tables: tables.iter().map(|table| table.spec()).collect(),
             table_files,
             restored,

@@ -10,8 +10,8 @@
 //! a crash in between go on with running again, where the state alone would look like that of an older epoch, whose
 //! successors' output had to be removed.
 
-use super::checkpoints::Checkpoints;
-use super::tick_log::LocalTickLog;
+use super::checkpoints::JobCheckpoints;
+use super::tick_log::JobTickLog;
 use crate::config::Config;
 use anyhow::{Context as _, bail};
 use std::fs::{self, File};
@@ -49,7 +49,7 @@ impl Recovery {
 }
 
 /// Opens the state, restoring it where that is needed.
-pub(super) fn open(config: &Config, store: &Checkpoints, log: &LocalTickLog) -> anyhow::Result<Recovered> {
+pub(super) fn open(config: &Config, store: &JobCheckpoints, log: &JobTickLog) -> anyhow::Result<Recovered> {
     let folder = config.data.state();
     let marker = config.data.dir.join("RESTORING");
     let last = log.last_epoch();

@@ -1,24 +1,46 @@
 //! The tick log as the engine drives it.
 
-use std::path::Path;
-use tidemark_connectors::checkpoint::{CheckpointError, TickLog as Segments};
+use crate::config::Config;
+use tidemark_connectors::checkpoint::{StoreTickLog, TickLog as Segments};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::{PortError, TickLog};
 
-/// The log in its folder.
-pub(super) struct LocalTickLog(Segments);
+/// The log, beside the checkpoints.
+pub(super) enum JobTickLog {
+    /// Below the data folder.
+    Local(LocalTickLog),
+    /// In an object store.
+    Store(StoreTickLog),
+}
 
 /// Opens the log, made if it is missing.
-pub(super) fn open(folder: &Path) -> Result<LocalTickLog, CheckpointError> {
-    Ok(LocalTickLog(Segments::open(folder)?))
+pub(super) fn open(config: &Config) -> Result<JobTickLog, PortError> {
+    Ok(match &config.checkpoint.store {
+        None => JobTickLog::Local(LocalTickLog(Segments::open(&config.ticks())?)),
+        Some(store) => JobTickLog::Store(StoreTickLog::open(store)?),
+    })
 }
 
-impl LocalTickLog {
+impl JobTickLog {
     /// The last epoch that was decided, if any is known.
     pub(super) fn last_epoch(&self) -> Option<Epoch> {
-        self.0.last_epoch()
+        match self {
+            Self::Local(log) => log.0.last_epoch(),
+            Self::Store(log) => log.last_epoch(),
+        }
+    }
+
+    /// What the engine drives.
+    pub(super) fn into_port(self) -> Box<dyn TickLog> {
+        match self {
+            Self::Local(log) => Box::new(log),
+            Self::Store(log) => Box::new(log),
+        }
     }
 }
+
+/// The log in its folder.
+pub(super) struct LocalTickLog(Segments);
 
 impl TickLog for LocalTickLog {
     fn append(&mut self, epoch: Epoch, record: &[u8]) -> Result<(), PortError> {

@@ -10,11 +10,13 @@
 //! behind it is damage, and an error. The content is the engine's affair.
 
 mod record;
+mod remote;
 mod segment;
 #[cfg(test)]
 mod tests;
 
 pub use record::LARGEST_RECORD;
+pub use remote::StoreTickLog;
 pub use segment::Records;
 
 use super::error::CheckpointError;

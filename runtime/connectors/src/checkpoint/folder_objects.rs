@@ -1,6 +1,7 @@
-//! Content of checkpoints, by fingerprint: stored once, however many checkpoints have it.
+//! Content of checkpoints in a folder, by fingerprint: stored once, however many checkpoints have it.
 
 use super::error::CheckpointError;
+use super::place::object_name;
 use crate::durable::{self, Fingerprint};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -103,11 +104,6 @@ impl Objects {
         }
         Ok(())
     }
-}
-
-/// The name of the object with this content.
-pub(super) fn object_name(content: &Fingerprint) -> String {
-    format!("{}-{}", content.xxh3, content.bytes)
 }
 
 fn same_file(path: &Path, object: &Path) -> io::Result<bool> {
