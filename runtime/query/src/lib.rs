@@ -1,4 +1,4 @@
-//! The rows of a data folder: SQL over its tables, read-only, through DataFusion; and [`rows`], what a service asks of
+//! The rows of a data folder or of a place in an object store: SQL over its tables, read-only, through DataFusion; and [`rows`], what a service asks of
 //! them, page by page and within bounds.
 //!
 //! The tables are `events`, `metrics` and `dead_letters`, and one view per metric whose name has underscores for
@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 pub mod encode;
+mod place;
 pub mod print;
 mod row_json;
 pub mod rows;
@@ -14,12 +15,14 @@ mod sql;
 mod tables;
 mod value;
 
+pub use place::Place;
+
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use futures::StreamExt as _;
 use print::{Format, Printer};
 use sql::failed;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tables::Tables;
 
 /// Memory that a query may use before it spills to temporary files, in bytes.
@@ -45,12 +48,9 @@ pub enum QueryError {
     Output(#[from] std::io::Error),
 }
 
-/// Answers `query` over the tables below `data` in `format`.
-pub async fn query(data: &Path, query: &str, format: Format, out: &mut dyn Write) -> Result<(), QueryError> {
-    if !data.is_dir() {
-        return Err(QueryError::NoData(data.to_owned()));
-    }
-    let tables = Tables::open(data).map_err(|error| QueryError::Failed(error.to_string()))?;
+/// Answers `query` over the tables of `place` in `format`.
+pub async fn query(place: &Place, query: &str, format: Format, out: &mut dyn Write) -> Result<(), QueryError> {
+    let tables = Tables::open(place).await?;
     let environment = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc();
     let frame = sql::plan(tables, query, None, environment.map_err(|error| failed(&error))?).await?;
     let mut printer = Printer::new(format, frame.schema().as_arrow(), out)?;
@@ -63,7 +63,7 @@ pub async fn query(data: &Path, query: &str, format: Format, out: &mut dyn Write
 }
 
 /// Answers from a blocking context, with a runtime of its own.
-pub fn query_blocking(data: &Path, sql: &str, format: Format, out: &mut dyn Write) -> Result<(), QueryError> {
+pub fn query_blocking(place: &Place, sql: &str, format: Format, out: &mut dyn Write) -> Result<(), QueryError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(query(data, sql, format, out))
+    runtime.block_on(query(place, sql, format, out))
 }

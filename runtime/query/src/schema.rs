@@ -1,24 +1,10 @@
 //! The union of the columns of a table's files: a metric's columns may grow from one version to the next.
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::error::DataFusionError;
-use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-/// `base` and whatever further columns `files` have, by name, in order of first appearance. All are nullable: an older
-/// file lacks what a newer one has.
-pub(super) fn union(base: &Schema, files: &[PathBuf]) -> Result<SchemaRef, DataFusionError> {
-    let mut schemas = Vec::with_capacity(files.len());
-    for file in files {
-        let metadata = ArrowReaderMetadata::load(&File::open(file)?, ArrowReaderOptions::new())?;
-        schemas.push(metadata.schema().clone());
-    }
-    Ok(union_of(base, schemas.iter().map(|schema| &**schema)))
-}
-
-/// The same for files whose columns are known.
+/// `base` and whatever further columns files with the schemas `others` have, by name, in order of first appearance. All
+/// are nullable: an older file lacks what a newer one has.
 pub(super) fn union_of<'s>(base: &Schema, others: impl Iterator<Item = &'s Schema>) -> SchemaRef {
     let mut fields: Vec<Field> = base.fields().iter().map(|field| nullable(field)).collect();
     for field in others.flat_map(|schema| schema.fields()) {

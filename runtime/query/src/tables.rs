@@ -1,6 +1,8 @@
-//! The tables of a data folder, opened when a query names them.
+//! The tables of a place, opened when a query names them.
 
+use crate::QueryError;
 use crate::catalogue::MetricTables;
+use crate::place::{Files, Listed, Place, parquet_format};
 use crate::row_json::row_json;
 use crate::schema;
 use async_trait::async_trait;
@@ -8,14 +10,13 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{CatalogProvider, MemTable, MemoryCatalogProvider, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
 use datafusion::datasource::provider_as_source;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tidemark_connectors::sink::parquet::{ReadHold, Selection};
 use tidemark_engine::output::{Table, common_fields};
@@ -24,25 +25,38 @@ const EVENTS: &str = "events";
 const METRICS: &str = "metrics";
 const DEAD_LETTERS: &str = "dead_letters";
 
-/// The tables of one data folder.
-///
-/// Holds the folder, so that no file is merged away between being listed and being read.
+/// The tables of one place.
 #[derive(Debug)]
 pub(super) struct Tables {
-    files: ReadHold,
+    files: Files,
     /// Columns as the files are known to have at least, by metric.
     metrics: BTreeMap<String, SchemaRef>,
 }
 
 impl Tables {
     /// Finds out which metrics there are.
-    pub(super) fn open(data: &Path) -> Result<Self> {
-        let files = ReadHold::take(&data.join("output"))?;
-        let known = MetricTables::read(data).map_err(|error| {
-            DataFusionError::External(format!("cannot read {}/tables.json: {error}", data.display()).into())
-        })?;
+    pub(super) async fn open(place: &Place) -> std::result::Result<Self, QueryError> {
+        let files = Files::open(place)?;
+        let names = files.metric_names().await.map_err(|error| QueryError::Failed(error.to_string()))?;
+        Self::over(files, names, place.data())
+    }
+
+    /// The same for a data folder, where nothing has to be waited for.
+    pub(super) fn open_folder(data: &Path) -> std::result::Result<Self, QueryError> {
+        let unreadable = |error: std::io::Error| QueryError::Failed(error.to_string());
+        let hold = ReadHold::take(&data.join("output")).map_err(unreadable)?;
+        let names = hold.metric_names().map_err(unreadable)?;
+        Self::over(Files::Folder(hold), names, Some(data))
+    }
+
+    fn over(files: Files, names: Vec<String>, data: Option<&Path>) -> std::result::Result<Self, QueryError> {
+        let mut known = MetricTables::default();
+        if let Some(data) = data {
+            known = MetricTables::read(data)
+                .map_err(|error| QueryError::Failed(format!("cannot read {}/tables.json: {error}", data.display())))?;
+        }
         let mut metrics: BTreeMap<String, SchemaRef> = BTreeMap::new();
-        for name in files.metric_names()? {
+        for name in names {
             metrics.insert(name, Arc::new(Schema::new(common_fields())));
         }
         for (name, columns) in known.metrics {
@@ -60,22 +74,25 @@ impl Tables {
 
     /// Makes them the tables of `context`.
     pub(super) fn register(self, context: &SessionContext) -> Result<()> {
+        if let Some((url, store)) = self.files.store() {
+            context.register_object_store(&url, store);
+        }
         let catalogue = MemoryCatalogProvider::new();
         catalogue.register_schema("data", Arc::new(self))?;
         context.register_catalog("tidemark", Arc::new(catalogue));
         Ok(())
     }
 
-    fn metric(&self, name: &str) -> Result<Arc<dyn TableProvider>> {
+    async fn metric(&self, name: &str) -> Result<Arc<dyn TableProvider>> {
         let base = self.metrics.get(name).map_or_else(|| Schema::new(common_fields()), |schema| (**schema).clone());
-        parquet_table(&self.files.files(Selection::Metric(name))?, &base)
+        parquet_table(self.files.list(Selection::Metric(name)).await?, &base)
     }
 
     /// Rows of all metrics: the common columns, and those of the metric as one JSON text.
-    fn metrics(&self) -> Result<Arc<dyn TableProvider>> {
+    async fn metrics(&self) -> Result<Arc<dyn TableProvider>> {
         let mut union: Option<LogicalPlanBuilder> = None;
         for name in self.metrics.keys() {
-            let table = self.metric(name)?;
+            let table = self.metric(name).await?;
             let columns = metrics_columns(name, &table.schema());
             let rows = LogicalPlanBuilder::scan(view_name(name), provider_as_source(table), None)?.project(columns)?;
             union = Some(match union {
@@ -98,11 +115,13 @@ impl SchemaProvider for Tables {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let table = match name {
-            EVENTS => parquet_table(&self.files.files(Selection::Events)?, &Table::events().schema)?,
-            DEAD_LETTERS => parquet_table(&self.files.files(Selection::DeadLetters)?, &Table::dead_letters().schema)?,
-            METRICS => self.metrics()?,
+            EVENTS => parquet_table(self.files.list(Selection::Events).await?, &Table::events().schema)?,
+            DEAD_LETTERS => {
+                parquet_table(self.files.list(Selection::DeadLetters).await?, &Table::dead_letters().schema)?
+            }
+            METRICS => self.metrics().await?,
             view => match self.metrics.keys().find(|metric| view_name(metric) == view) {
-                Some(metric) => self.metric(metric)?,
+                Some(metric) => self.metric(metric).await?,
                 None => return Ok(None),
             },
         };
@@ -119,23 +138,14 @@ fn view_name(metric: &str) -> String {
     metric.replace('-', "_")
 }
 
-fn parquet_table(files: &[PathBuf], base: &Schema) -> Result<Arc<dyn TableProvider>> {
-    let schema = schema::union(base, files)?;
-    if files.is_empty() {
+fn parquet_table(files: Listed, base: &Schema) -> Result<Arc<dyn TableProvider>> {
+    let schema = schema::union_of(base, files.schemas.iter().map(|schema| &**schema));
+    if files.urls.is_empty() {
         return empty_table(schema);
     }
-    let urls = files.iter().map(|file| table_url(file)).collect::<Result<Vec<_>>>()?;
-    let format = ParquetFormat::default().with_force_view_types(false).with_enable_pruning(true);
-    let options = ListingOptions::new(Arc::new(format)).with_file_extension(".parquet");
-    let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
-    Ok(Arc::new(ListingTable::try_new(config)?))
-}
-
-fn table_url(file: &Path) -> Result<ListingTableUrl> {
-    let absolute = std::path::absolute(file)?;
-    let url = url::Url::from_file_path(&absolute)
-        .map_err(|()| DataFusionError::External(format!("{} is not a path", absolute.display()).into()))?;
-    ListingTableUrl::try_new(url, None)
+    let options = ListingOptions::new(Arc::new(parquet_format())).with_file_extension(".parquet");
+    let config = ListingTableConfig::new_with_multi_paths(files.urls);
+    Ok(Arc::new(ListingTable::try_new(config.with_listing_options(options).with_schema(schema))?))
 }
 
 fn empty_table(schema: SchemaRef) -> Result<Arc<dyn TableProvider>> {

@@ -61,7 +61,7 @@ pub enum Command {
     /// Look at metric modules.
     #[command(subcommand)]
     Module(ModuleCommand),
-    /// Query the tables of a data folder: events, metrics, dead_letters, and one view per metric.
+    /// Query the tables of a data folder or an object store: events, metrics, dead_letters, and one view per metric.
     Sql(SqlArguments),
     /// List the steps at which a test can end the process.
     #[command(hide = true)]
@@ -177,9 +177,12 @@ pub enum ModuleCommand {
 pub struct SqlArguments {
     /// The query.
     pub query: String,
-    /// The data folder.
-    #[arg(long, value_name = "DIR", default_value = "./data", env = "TIDEMARK_DATA_DIR")]
-    pub data: PathBuf,
+    /// The data folder, or the object store that the job writes to, as `s3://bucket/prefix`.
+    #[arg(long, value_name = "DIR|URL", default_value = "./data", env = "TIDEMARK_DATA_DIR")]
+    pub data: String,
+    /// Where the job of this configuration keeps its files, instead of --data.
+    #[arg(long, value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
     /// The form of the answer.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
