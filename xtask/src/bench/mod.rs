@@ -2,6 +2,7 @@
 //! are written to, `bench/RESULTS.md`.
 
 mod boundary;
+mod clickhouse;
 mod figures;
 mod job;
 mod kafka;
@@ -20,7 +21,7 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, profile, boundary, languages, state, keys, latest, kafka or all";
+pub(crate) const HELP: &str = "job, profile, boundary, languages, state, keys, latest, kafka, clickhouse or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -33,6 +34,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "keys" => &[Benchmark::Keys],
         "latest" => &[Benchmark::Latest],
         "kafka" => &[Benchmark::Kafka],
+        "clickhouse" => &[Benchmark::ClickHouse],
         "all" => &[
             Benchmark::Job,
             Benchmark::Profile,
@@ -42,6 +44,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Keys,
             Benchmark::Latest,
             Benchmark::Kafka,
+            Benchmark::ClickHouse,
         ],
         other => bail!("there is no benchmark `{other}`: {HELP}"),
     };
@@ -61,6 +64,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Keys => ("Keys", keys::run()?),
             Benchmark::Latest => ("Latest", latest::run()?),
             Benchmark::Kafka => ("Kafka", kafka::run()?),
+            Benchmark::ClickHouse => ("ClickHouse", clickhouse::run()?),
         };
         let text = format!("{}\n{measured}", machine::describe()?);
         results::replace(title, &text)?;
@@ -87,6 +91,8 @@ enum Benchmark {
     Latest,
     /// The job between topics of Kafka.
     Kafka,
+    /// Rows into ClickHouse, against the engine alone.
+    ClickHouse,
 }
 
 /// Builds what the benchmarks run. The whole workspace is chosen so that dependencies have the features that they have
@@ -102,6 +108,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
             Benchmark::Languages => &["--example", "languages"],
             Benchmark::State => &["--example", "five_million_keys"],
             Benchmark::Latest => &["--bin", "tidemark", "--example", "ten_million_rows"],
+            Benchmark::ClickHouse => &["--example", "clickhouse_throughput"],
         });
     }
     process::run(&mut command)
