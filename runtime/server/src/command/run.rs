@@ -153,7 +153,7 @@ fn job_view(config: &Config, job: &OpenJob) -> JobView {
 }
 
 /// How much a partition of the source has that is not committed. Files can tell, as long as they are not compressed.
-fn source_lag(config: &Config) -> Arc<dyn Fn(&str, u64) -> Option<u64> + Send + Sync> {
+fn source_lag(config: &Config) -> Lag {
     let path = match &config.source.kind {
         SourceKind::File(FileSettings { path: Some(path), .. }) => path.clone(),
         _ => return Arc::new(|_, _| None),

@@ -31,6 +31,9 @@ pub struct Api {
     job: OnceLock<JobView>,
 }
 
+/// What a partition, by its name, has beyond a position, in the position's unit; `None` where nobody can tell.
+pub type Lag = Arc<dyn Fn(&str, u64) -> Option<u64> + Send + Sync>;
+
 /// A job that this process runs, as handlers see it.
 #[derive(Clone)]
 pub struct JobView {
@@ -50,8 +53,8 @@ pub struct JobView {
     pub tick_records: usize,
     /// Uncommitted state that closes an epoch early.
     pub dirty_bytes: usize,
-    /// What a partition, by its name, has beyond a position, in the position's unit; `None` where nobody can tell.
-    pub lag: Arc<dyn Fn(&str, u64) -> Option<u64> + Send + Sync>,
+    /// How much a partition of the source has that is not committed.
+    pub lag: Lag,
 }
 
 impl Api {
