@@ -28,6 +28,8 @@ pub(crate) fn run() -> Result<()> {
     heavy.args(["test", "--no-fail-fast", "--release", "--workspace"]);
     heavy.args(PURE.map(|name| format!("--exclude={name}")));
 
+    // A test starts the binary dozens of times: what one of them has compiled is there for all.
+    heavy.env("TIDEMARK__DATA__MODULES", workspace::target().join("compiled-modules"));
     let mut unfinished = Vec::new();
     for (name, command) in [("the pure crates", &mut pure), ("the other crates", &mut heavy)] {
         println!("\ntests of {name}");

@@ -12,6 +12,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::StreamExt as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A query over `tables`, planned.
 pub(crate) async fn plan(
@@ -28,7 +29,7 @@ pub(crate) async fn plan(
 
 /// Answers a query with at most `rows` rows, on the caller's thread and with memory of `pool`, nothing on disk.
 pub(crate) fn answer(
-    tables: Tables,
+    tables: impl Future<Output = Result<Tables, QueryError>>,
     query: &str,
     pool: Arc<dyn MemoryPool>,
     rows: usize,
@@ -37,14 +38,19 @@ pub(crate) fn answer(
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
     let environment = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disk).build_arc();
     let environment = environment.map_err(|error| failed(&error))?;
+    blocking(async { read(tables.await?, query, environment, rows, &bounds).await }, bounds.deadline)
+}
+
+/// Waits for `work` on the caller's thread, until it is too late.
+pub(crate) fn blocking<T>(
+    work: impl Future<Output = Result<T, QueryError>>,
+    deadline: Instant,
+) -> Result<T, QueryError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answered = runtime.block_on(async {
-        let deadline = tokio::time::Instant::from_std(bounds.deadline);
-        tokio::time::timeout_at(deadline, read(tables, query, environment, rows, &bounds)).await
-    });
-    // What a query still reads when its time is over is left behind, not waited for.
+    let done = runtime.block_on(async { tokio::time::timeout_at(deadline.into(), work).await });
+    // What still runs when the time is over is left behind, not waited for.
     runtime.shutdown_background();
-    answered.unwrap_or_else(|_| bounds.check_time().and(Err(QueryError::Failed("it was interrupted".to_owned()))))
+    done.unwrap_or_else(|_| Err(QueryError::Limit("time", "ask for less".to_owned())))
 }
 
 async fn read(

@@ -72,6 +72,11 @@ impl Tables {
         fixed.into_iter().chain(self.metrics.keys().map(|name| view_name(name))).collect()
     }
 
+    /// The metrics that have a view.
+    pub(super) fn metric_names(&self) -> Vec<String> {
+        self.metrics.keys().cloned().collect()
+    }
+
     /// Makes them the tables of `context`.
     pub(super) fn register(self, context: &SessionContext) -> Result<()> {
         if let Some((url, store)) = self.files.store() {
@@ -134,7 +139,7 @@ impl SchemaProvider for Tables {
 }
 
 /// A metric's view is named like the metric, with underscores for hyphens: SQL needs no quotes for it.
-fn view_name(metric: &str) -> String {
+pub(super) fn view_name(metric: &str) -> String {
     metric.replace('-', "_")
 }
 

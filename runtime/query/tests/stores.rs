@@ -1,4 +1,5 @@
-//! One set of questions, two stores: the Parquet folder and ClickHouse give the same answers to rows that both were given.
+//! One set of questions, three stores: a Parquet folder, one in an object store, and ClickHouse give the same answers to
+//! rows that all were given.
 //!
 //! The rows have what is awkward: windows that fired again, within an epoch and in a later one; keys with quotes and with
 //! one another's beginnings; several days; one moment for many rows.
@@ -13,6 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use test_clickhouse::Server;
+use test_s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+use tidemark_connectors::object_storage::ObjectStoreSettings;
 use tidemark_connectors::sink::clickhouse::{ClickHouseReader, ClickHouseSettings, ClickHouseSink};
 use tidemark_connectors::sink::parquet::{ParquetSettings, ParquetSink};
 use tidemark_engine::descriptor::{ColumnType, OutputColumn};
@@ -22,7 +25,7 @@ use tidemark_engine::ports::Sink;
 use tidemark_query::catalogue::MetricTables;
 use tidemark_query::encode::objects;
 use tidemark_query::rows::{
-    Bounds, ClickHouseStore, DeadLetterQuery, EmbeddedStore, LatestQuery, Order, RowQuery, RowStore,
+    Bounds, ClickHouseStore, DeadLetterQuery, EmbeddedStore, LatestQuery, Order, RemoteStore, RowQuery, RowStore,
 };
 
 const METRIC: &str = "sla-score";
@@ -125,15 +128,18 @@ fn letters(table: &Table, epoch: u64) -> RecordBatch {
     RecordBatch::try_new(table.schema.clone(), columns).expect("a batch")
 }
 
-/// Gives the same epochs to both sinks.
-fn fill(data: &Path, settings: &ClickHouseSettings) {
+/// Gives the same epochs to all sinks.
+fn fill(data: &Path, store: &ObjectStoreSettings, settings: &ClickHouseSettings) {
     let (table, dead) = (Table::metric(METRIC, &own_columns()), Table::dead_letters());
     let nothing = Arc::new(|_: &'static str| {});
     let parquet = ParquetSettings { row_group_rows: 40, ..ParquetSettings::default() };
+    let staging = data.join("staging");
+    let remote = ParquetSink::open_store(store, &staging, parquet.clone(), nothing.clone()).expect("opens");
     let parquet = ParquetSink::open(&data.join("output"), parquet, nothing.clone()).expect("opens");
     let tables = [table.clone(), dead.clone()];
     let clickhouse = ClickHouseSink::open(settings.clone(), "stores", &data.join("outbox"), &tables, nothing);
-    let mut sinks: [Box<dyn Sink>; 2] = [Box::new(parquet), Box::new(clickhouse.expect("opens"))];
+    let clickhouse = clickhouse.expect("opens");
+    let mut sinks: [Box<dyn Sink>; 3] = [Box::new(parquet), Box::new(remote), Box::new(clickhouse)];
     for sink in &mut sinks {
         sink.recover(Epoch(0), None).expect("recovers");
         for epoch in 1..=6 {
@@ -200,7 +206,7 @@ fn expected() -> Vec<(i64, u64, f64)> {
 }
 
 #[test]
-fn both_stores_give_the_same_answers() {
+fn all_stores_give_the_same_answers() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::shared();
     let password_file = folder.path().join("password");
@@ -213,11 +219,22 @@ fn both_stores_give_the_same_answers() {
         ttl_days: 0,
         ..ClickHouseSettings::default()
     };
-    fill(folder.path(), &settings);
+    let bucket = S3Server::start(tempfile::tempdir().expect("a folder"), "cold");
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, format!("access_key_id = {ACCESS_KEY}\nsecret_access_key = {SECRET_KEY}\n")).expect("writes");
+    let options = [("endpoint", bucket.endpoint()), ("allow_http", "true".to_owned())];
+    let store = ObjectStoreSettings {
+        url: "s3://cold/rows".to_owned(),
+        credentials_file: Some(keys),
+        options: options.map(|(name, value)| (name.to_owned(), value)).into(),
+        ..ObjectStoreSettings::default()
+    };
+    fill(folder.path(), &store, &settings);
     let embedded = EmbeddedStore::new(folder.path(), 64 << 20);
     let reader = ClickHouseReader::new(&settings).expect("opens");
     let clickhouse = ClickHouseStore::new(reader, folder.path(), 256 << 20);
-    let stores: [&dyn RowStore; 2] = [&embedded, &clickhouse];
+    let remote = RemoteStore::new(store, folder.path(), 64 << 20);
+    let stores: [&dyn RowStore; 3] = [&embedded, &clickhouse, &remote];
 
     let all = RowQuery {
         metric: METRIC.to_owned(),
@@ -242,8 +259,9 @@ fn both_stores_give_the_same_answers() {
         {
             for (from, until) in [(None, None), (from, None), (None, until), (from, until), (until, from)] {
                 let query = RowQuery { key: key.map(str::to_owned), from, until, order, limit, ..all.clone() };
-                let [one, other] = stores.map(|store| all_rows(store, &query));
+                let [one, other, remote] = stores.map(|store| all_rows(store, &query));
                 assert_eq!(one, other, "{query:?}");
+                assert_eq!(one, remote, "{query:?}");
             }
         }
     }
@@ -253,8 +271,9 @@ fn both_stores_give_the_same_answers() {
         for (from, until) in [(None, None), (from, until)] {
             let keys = keys.iter().map(|key| (*key).to_owned()).collect();
             let query = LatestQuery { keys, from, until, ..latest.clone() };
-            let [one, other] = stores.map(|store| all_latest(store, &query));
+            let [one, other, remote] = stores.map(|store| all_latest(store, &query));
             assert_eq!(one, other, "{query:?}");
+            assert_eq!(one, remote, "{query:?}");
             assert!(!one.is_empty());
         }
     }
@@ -276,8 +295,9 @@ fn both_stores_give_the_same_answers() {
         DeadLetterQuery { until: Some(START), ..letters.clone() },
         DeadLetterQuery { ids: vec![id(&found[3]), id(&found[8])], with_payload: true, ..letters.clone() },
     ] {
-        let [one, other] = stores.map(|store| all_letters(store, &query));
+        let [one, other, remote] = stores.map(|store| all_letters(store, &query));
         assert_eq!(one, other, "{query:?}");
+        assert_eq!(one, remote, "{query:?}");
     }
     assert_eq!(all_letters(&embedded, &late).len(), 6);
     for store in stores {

@@ -15,6 +15,7 @@ pub mod live;
 pub mod log;
 pub mod memory;
 pub mod progress;
+pub mod row_store;
 pub mod signals;
 pub mod telemetry;
 pub mod trial;

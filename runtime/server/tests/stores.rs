@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::{fs, io};
 use support::job::{TIDEMARK, fail_points, metrics_folder, tree_of};
@@ -82,23 +82,7 @@ impl Stores {
         let file = self.path(&format!("{name}.toml"));
         fs::write(&file, config).expect("written");
         let data = self.path(name);
-        self.give_modules(&data);
         Job { stores: self, database, config: file, data, rows: self.cold.bucket().join(rows) }
-    }
-
-    /// Code that another run compiled: it is the same, and compiling takes longer than the run.
-    fn give_modules(&self, data: &Path) {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let _ = fs::remove_dir_all(data);
-        fs::create_dir(data).expect("a folder");
-        let compiled = self.path("undisturbed/modules");
-        if compiled.is_dir() && !data.starts_with(self.path("undisturbed")) {
-            fs::DirBuilder::new().mode(0o700).create(data.join("modules")).expect("a folder");
-            for entry in fs::read_dir(compiled).expect("readable") {
-                let entry = entry.expect("readable");
-                fs::copy(entry.path(), data.join("modules").join(entry.file_name())).expect("copied");
-            }
-        }
     }
 }
 
@@ -304,7 +288,7 @@ fn a_machine_that_is_lost_takes_no_row_along() {
         let job = stores.job(&format!("lost-{}", point.replace([':', '.'], "-")));
         assert!(job.crash(point), "{point} is never reached");
         // State, outbox and files in the making are gone; checkpoints, tick log and uploads are in the store.
-        stores.give_modules(&job.data);
+        fs::remove_dir_all(&job.data).expect("it was there");
         job.finish(point);
         job.assert_shows(&expected, &format!("a machine lost at {point}"));
     }

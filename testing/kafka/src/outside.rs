@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -145,20 +145,26 @@ impl Outside {
             list.add_partition_offset(topic, partition as i32, Offset::Beginning).expect("an offset");
         }
         consumer.assign(&list).expect("assigned");
-        let (mut seen, mut ended) = (Vec::new(), 0);
-        while ended < partitions {
+        // A partition may say more than once that it has ended, and have more behind that.
+        let (mut seen, mut ended) = (Vec::new(), BTreeSet::new());
+        while ended.len() < partitions {
             match consumer.poll(LONG).expect("an answer") {
-                Ok(message) => seen.push(Seen {
-                    partition: message.partition(),
-                    offset: message.offset(),
-                    key: message.key().map(text),
-                    value: text(message.payload().unwrap_or_default()),
-                    headers: message.headers().map_or_else(BTreeMap::new, |headers| {
-                        let text = |value: Option<&[u8]>| text(value.unwrap_or_default());
-                        headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
-                    }),
-                }),
-                Err(KafkaError::PartitionEOF(_)) => ended += 1,
+                Ok(message) => {
+                    ended.remove(&message.partition());
+                    seen.push(Seen {
+                        partition: message.partition(),
+                        offset: message.offset(),
+                        key: message.key().map(text),
+                        value: text(message.payload().unwrap_or_default()),
+                        headers: message.headers().map_or_else(BTreeMap::new, |headers| {
+                            let text = |value: Option<&[u8]>| text(value.unwrap_or_default());
+                            headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
+                        }),
+                    });
+                }
+                Err(KafkaError::PartitionEOF(partition)) => {
+                    ended.insert(partition);
+                }
                 Err(error) => panic!("{error}"),
             }
         }

@@ -5,13 +5,13 @@
 
 use super::fetch::conform;
 use super::letters::{self, DeadLetterQuery, Dialect, LetterPage};
-use super::{Bounds, LatestPage, LatestQuery, Order, Position, RowPage, RowQuery, RowStore, SqlAnswer};
+use super::page::{cut, position};
+use super::{Bounds, LatestPage, LatestQuery, Order, RowPage, RowQuery, RowStore, SqlAnswer};
 use crate::QueryError;
 use crate::catalogue::MetricTables;
 use crate::schema;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::array::cast::AsArray as _;
-use datafusion::arrow::array::types::TimestampMillisecondType;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::SchemaRef;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl ClickHouseStore {
     /// `SELECT … FROM …` of a metric's columns; `None` where it can have no table on the server.
     fn select_from(&self, metric: &str) -> Result<Option<(String, SchemaRef)>, QueryError> {
         let (Some(schema), Some(table)) =
-            (self.columns(metric)?, ClickHouseReader::table_name(&TableKind::Metric(metric.to_owned())))
+            (self.columns(metric)?, self.reader.rows_of(&TableKind::Metric(metric.to_owned())))
         else {
             return Ok(None);
         };
@@ -131,18 +131,6 @@ impl RowStore for ClickHouseStore {
         let (batch, truncated) = cut(concat_batches(&schema, &batches).map_err(failed)?, rows);
         Ok(SqlAnswer { schema, rows: vec![batch], truncated })
     }
-}
-
-/// The first `limit` rows, and whether there are more.
-fn cut(rows: RecordBatch, limit: usize) -> (RecordBatch, bool) {
-    let more = rows.num_rows() > limit;
-    (rows.slice(0, rows.num_rows().min(limit)), more)
-}
-
-fn position(rows: &RecordBatch, row: usize) -> Option<Position> {
-    let event_time = rows.column_by_name("event_time")?.as_primitive_opt::<TimestampMillisecondType>()?.value(row);
-    let row_id = rows.column_by_name("row_id")?.as_string_opt::<i32>()?.value(row).to_owned();
-    Some(Position { event_time, row_id })
 }
 
 /// Conditions of a range of event times, one of which always holds.

@@ -167,7 +167,7 @@ impl RowStore for EmbeddedStore {
     }
 
     fn sql(&self, query: &str, rows: usize, bounds: Bounds) -> Result<SqlAnswer, QueryError> {
-        let tables = Tables::open_folder(&self.data)?;
+        let tables = async { Tables::open_folder(&self.data) };
         sql::answer(tables, query, self.sql_memory.clone(), rows, bounds)
     }
 }

@@ -13,11 +13,14 @@ mod embedded;
 mod fetch;
 mod footers;
 mod letters;
+mod page;
+mod remote;
 mod scan;
 
 pub use clickhouse::ClickHouseStore;
 pub use embedded::EmbeddedStore;
 pub use letters::{DeadLetterQuery, LetterPage};
+pub use remote::RemoteStore;
 
 use crate::QueryError;
 use crate::catalogue::MetricTables;

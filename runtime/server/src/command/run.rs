@@ -12,6 +12,7 @@ use crate::exit::Failure;
 use crate::http::{Api, JobView, Lag};
 use crate::lineage::Lineage;
 use crate::progress::{ProgressLine, Totals, grouped};
+use crate::row_store;
 use crate::signals::StopRequest;
 use crate::telemetry::Exporter;
 use crate::wiring::OpenJob;
@@ -21,7 +22,6 @@ use std::sync::Arc;
 use tidemark_engine::Step;
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::telemetry::Telemetry;
-use tidemark_query::rows::EmbeddedStore;
 use tidemark_wasm_host::{Host, HostSettings};
 use tokio::runtime::Runtime;
 
@@ -105,7 +105,7 @@ fn run_job(
     let specs: Vec<_> = metrics.iter().map(|metric| metric.spec.clone()).collect();
     let mut job = OpenJob::open(config, metrics, telemetry.clone(), hook)?;
     exporter.watch_state(job.state.clone());
-    let store = Arc::new(EmbeddedStore::new(&config.data.dir, config.http.limits.sql_memory_bytes));
+    let store = row_store::open(config).map_err(Failure::failed)?;
     let api = Arc::new(Api::new(exporter.clone(), config.http.limits.clone(), store));
     api.set_metrics(specs);
     exporter.watch_kafka(job.kafka.clone());
@@ -148,12 +148,19 @@ fn job_view(config: &Config, job: &OpenJob) -> JobView {
         prefetch: config.source.read.prefetch,
         tick_records: config.tick.records,
         dirty_bytes: config.epoch.dirty_bytes,
-        lag: source_lag(config),
+        lag: source_lag(config, job),
     }
 }
 
-/// How much a partition of the source has that is not committed. Files can tell, as long as they are not compressed.
-fn source_lag(config: &Config) -> Lag {
+/// How much a partition of the source has that is not committed. Topics can tell, and files as long as they are not
+/// compressed.
+fn source_lag(config: &Config, job: &OpenJob) -> Lag {
+    if let Some(kafka) = job.kafka.source.clone() {
+        return Arc::new(move |name, position| {
+            let partition = kafka.partitions().into_iter().find(|partition| partition.name == name)?;
+            u64::try_from(partition.end.get()).ok()?.checked_sub(position)
+        });
+    }
     let path = match &config.source.kind {
         SourceKind::File(FileSettings { path: Some(path), .. }) => path.clone(),
         _ => return Arc::new(|_, _| None),

@@ -7,11 +7,11 @@ use crate::config::{Config, Draft};
 use crate::exit::Failure;
 use crate::http::{self, Api};
 use crate::log;
+use crate::row_store;
 use crate::telemetry::Exporter;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidemark_engine::telemetry::Telemetry;
-use tidemark_query::rows::EmbeddedStore;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serves until a signal comes.
@@ -32,8 +32,8 @@ pub fn execute(arguments: &ServeArguments, overrides: &Overrides) -> Result<(), 
 async fn serve(config: &Config) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let exporter = Arc::new(Exporter::new(&config.job.name, Arc::new(Telemetry::default()), BTreeMap::new()));
-    let store = EmbeddedStore::new(&config.data.dir, config.http.limits.sql_memory_bytes);
-    let api = Api::new(exporter.clone(), config.http.limits.clone(), Arc::new(store));
+    let store = row_store::open(config).map_err(Failure::failed)?;
+    let api = Api::new(exporter.clone(), config.http.limits.clone(), store);
     let server = http::start(&config.http, Arc::new(api)).await;
     let _server = server.map_err(|error| Failure::failed(format!("cannot listen for HTTP: {error}")))?;
     exporter.set_ready(true);

@@ -69,13 +69,16 @@ impl JobSettings {
 pub struct DataSettings {
     /// The folder; below it `state`, `checkpoints`, `modules`, `outbox` and `output`.
     pub dir: PathBuf,
+    /// Compiled modules, if they are not kept below it: jobs may share them.
+    pub modules: Option<PathBuf>,
 }
 
 impl DataSettings {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let dir = section.text("dir").map_or_else(|| PathBuf::from("./data"), PathBuf::from);
+        let modules = section.text("modules").map(PathBuf::from);
         section.finish();
-        Self { dir }
+        Self { dir, modules }
     }
 
     /// Keyed state.
@@ -99,7 +102,7 @@ impl DataSettings {
     /// Compiled modules.
     #[must_use]
     pub fn modules(&self) -> PathBuf {
-        self.dir.join("modules")
+        self.modules.clone().unwrap_or_else(|| self.dir.join("modules"))
     }
 
     /// Rows on their way to Kafka.

@@ -18,6 +18,8 @@ const SIZE: [u32; 2] = [158, 396];
 /// Who reads a database that the sink writes.
 pub struct ClickHouseReader {
     client: Client,
+    /// Whether there are views over hot and cold rows.
+    has_cold: bool,
 }
 
 /// What a query may cost.
@@ -61,13 +63,14 @@ impl ClickHouseReader {
     pub fn new(settings: &ClickHouseSettings) -> Result<Self, PortError> {
         let mut client = Client::new(settings)?;
         client.use_database(&settings.database);
-        Ok(Self { client })
+        Ok(Self { client, has_cold: settings.cold.is_some() })
     }
 
-    /// The name of a table on the server; `None` where it can have none.
+    /// What has all rows of a table, those that are cold by now included; `None` where there can be none on the server.
     #[must_use]
-    pub fn table_name(kind: &TableKind) -> Option<String> {
-        table_name(kind).ok()
+    pub fn rows_of(&self, kind: &TableKind) -> Option<String> {
+        let name = table_name(kind).ok()?;
+        Some(if self.has_cold { format!("{name}__all") } else { name })
     }
 
     /// Answers `query`. Rows that were replaced are left out, and nothing can be changed.

@@ -74,9 +74,9 @@ fn the_log_is_bounded() {
 fn what_was_submitted_is_read_beside_the_rest_and_says_for_whom_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let (events, again) = (folder.path().join("events.ndjson"), folder.path().join("again"));
-    fs::write(&events, "{\"type\":\"a\",\"timestamp\":1}\n").unwrap();
+    fs::write(&events, "{\"type\":\"a\",\"timestamp\":1767908900001}\n").unwrap();
     let mut log = AgainLog::open(&again, 1 << 20).unwrap();
-    log.submit(vec![submission("1", Some("m"), &["{\"type\":\"a\",\"timestamp\":2}"])]).unwrap();
+    log.submit(vec![submission("1", Some("m"), &["{\"type\":\"a\",\"timestamp\":1767908900002}"])]).unwrap();
     let from = SourceKind::File(FileSettings { path: events, follow: false });
     let settings = SourceSettings { from, read: ReadSettings::default() };
     let main = RecordSource::new(settings, CleanseSettings::default());
@@ -97,5 +97,5 @@ fn what_was_submitted_is_read_beside_the_rest_and_says_for_whom_it_is() {
             }
         }
     }
-    assert_eq!(read, [(0, vec![1], Offset(27)), (2, vec![2], Offset(27))]);
+    assert_eq!(read, [(0, vec![1767908900001], Offset(39)), (2, vec![1767908900002], Offset(39))]);
 }

@@ -38,6 +38,8 @@ pub struct Generator {
     network: Arc<Network>,
     streams: Streams,
     delivery: Delivery,
+    /// When the last line arrived.
+    arrived: i64,
     truth: Truth,
 }
 
@@ -54,7 +56,9 @@ impl Generator {
         let mut random = Random::new(settings.seed);
         let network = Arc::new(Network::new(&mut random));
         let streams = Streams::new(&settings, &network, &mut random);
-        Ok(Self { random, network, streams, delivery: Delivery::default(), truth: Truth::default(), settings })
+        let arrived = settings.start_ms;
+        let (delivery, truth) = (Delivery::default(), Truth::default());
+        Ok(Self { random, network, streams, delivery, arrived, truth, settings })
     }
 
     /// What the lines made so far hold.
@@ -68,8 +72,8 @@ impl Generator {
         self.next_arrival(line).is_some()
     }
 
-    /// Appends the next line, with its line end, and says when it arrives, in milliseconds since 1970. `None` when all
-    /// are made.
+    /// Appends the next line, with its line end, and says when it arrives, in milliseconds since 1970: never before the line
+    /// ahead of it. `None` when all are made.
     pub fn next_arrival(&mut self, line: &mut Vec<u8>) -> Option<i64> {
         if self.settings.events.is_some_and(|events| self.truth.lines >= events) {
             return None;
@@ -86,7 +90,9 @@ impl Generator {
         line.push(b'\n');
         self.truth.lines += 1;
         self.truth.bytes += (line.len() - before) as u64;
-        Some(time)
+        // What a runner sends whose clock is slow, arrives after what it was sent behind.
+        self.arrived = self.arrived.max(time);
+        Some(self.arrived)
     }
 
     /// Writes every line that is left. Only for settings with a number of events.
