@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -93,6 +93,17 @@ fn two_jobs_with_a_topic_between_give_the_rows_of_one() {
     )
     .replace("[archive]\nenabled = false\n", "");
     bench.run(&bench.config(&config, &METRICS), &bench.data(), None).fine();
+    let reasons_of = |prefix: &str| {
+        let mut reasons = BTreeMap::new();
+        for letter in bench.outside.read(&format!("{prefix}.dead")) {
+            *reasons.entry(letter.headers.get("reason").cloned()).or_insert(0) += 1;
+        }
+        reasons
+    };
+    for metric in &metrics {
+        let [one, two] = [&fused, &split].map(|prefix| bench.rows(prefix, metric).len());
+        assert_eq!(one, two, "{metric}: {:?} {:?}", reasons_of(&fused), reasons_of(&split));
+    }
     assert_alike(&rows(&split), &expected);
     // Events without a metric's key are that metric's dead letters here as there; nothing is late or wrong a second time.
     let dead = bench.outside.read(&format!("{split}.dead"));

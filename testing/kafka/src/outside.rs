@@ -14,10 +14,13 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than any wait should take; no test waits for it to pass.
 pub const LONG: Duration = Duration::from_secs(60);
+
+/// How long a reader waits for partitions in which a transaction is open.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A broker seen from outside.
 #[derive(Clone, Debug)]
@@ -144,6 +147,7 @@ impl Outside {
         for partition in 0..partitions {
             list.add_partition_offset(topic, partition as i32, Offset::Beginning).expect("an offset");
         }
+        self.settle(&consumer, topic, partitions as i32);
         consumer.assign(&list).expect("assigned");
         // A partition may say more than once that it has ended, and have more behind that.
         let (mut seen, mut ended) = (Vec::new(), BTreeSet::new());
@@ -170,6 +174,21 @@ impl Outside {
         }
         seen.sort();
         seen
+    }
+
+    /// Waits until the partitions show what is committed in them: the writer of a transaction is told so before they are.
+    /// A transaction that stays open is not waited for.
+    fn settle(&self, consumer: &BaseConsumer, topic: &str, partitions: i32) {
+        let uncommitted: BaseConsumer =
+            self.config().set("isolation.level", "read_uncommitted").create().expect("a consumer");
+        let deadline = Instant::now() + SETTLED_WITHIN;
+        let end = |consumer: &BaseConsumer, partition| {
+            consumer.fetch_watermarks(topic, partition, LONG).expect("the ends of a partition").1
+        };
+        let is_open = |partition| end(consumer, partition) < end(&uncommitted, partition);
+        while (0..partitions).any(is_open) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Makes the brokers forget a group, as they do by themselves after a week.

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tidemark_engine::ports::PortError;
+use tokio::runtime::Runtime;
 
 /// Attempts before the caller is told, with pauses from [`FIRST_PAUSE`] that double up to [`LONGEST_PAUSE`].
 const ATTEMPTS: u32 = 4;
@@ -82,11 +83,28 @@ impl ServerError {
 /// A server, one database of it, and who we are there.
 pub(super) struct Client {
     http: clickhouse::Client,
-    runtime: tokio::runtime::Runtime,
+    runtime: OwnRuntime,
     /// For messages: the URL holds no credentials.
     server: String,
     user: String,
     timeout: Duration,
+}
+
+/// A runtime that may be dropped anywhere, by asynchronous code as well: nothing is waited for.
+struct OwnRuntime(Option<Runtime>);
+
+impl OwnRuntime {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.as_ref().expect("taken only when it is dropped").block_on(future)
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Client {
@@ -95,6 +113,7 @@ impl Client {
         let password = Secret::read(settings.password_file.as_deref(), &settings.password_env)?;
         let stop = |error: std::io::Error| PortError::Stop(format!("cannot talk to {}: {error}", settings.url));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(stop)?;
+        let runtime = OwnRuntime(Some(runtime));
         let http = if settings.url.starts_with("https:") {
             let tls = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots().map_err(stop)?;
             pooled(tls.https_only().enable_http1().build())

@@ -26,6 +26,7 @@ pub(super) fn open_all(
         Start::TimestampMs(time) => client.at_time(&fresh, *time)?,
         Start::Offsets(offsets) => explicit(offsets, names)?,
     };
+    let beyond = settings.until.map(|Until::End| client.beyond_transactions()).transpose()?;
     let mut opened = Vec::with_capacity(names.len());
     for name in names {
         let (low, high) = client.bounds(name)?;
@@ -45,7 +46,12 @@ pub(super) fn open_all(
             (None, Start::Latest | Start::TimestampMs(_)) => high,
             (None, Start::Earliest | Start::Committed | Start::Offsets(_)) => low,
         };
-        let end = settings.until.map(|Until::End| high);
+        // The end of all that was written, not of what is decided: a transaction whose writer has been told that it is
+        // committed may still be open here, until the brokers have told each other.
+        let end = beyond.as_ref().map(|beyond| client.bounds_by(beyond, name)).transpose()?.map(|(_, end)| end);
+        if end.is_some_and(|end| end > high) {
+            tracing::info!(partition = %name, "a transaction is open: the job waits for what becomes of it");
+        }
         opened.push(open(client, name, position, end, high)?);
     }
     Ok(opened)

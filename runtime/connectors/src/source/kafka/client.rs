@@ -29,6 +29,7 @@ pub(super) struct Client {
     pub(super) consumer: Arc<Consumer>,
     pub(super) connection: Arc<Connection>,
     selection: Selection,
+    config: ClientConfig,
     /// Whether the topics have cleansed events.
     pub(super) cleansed: bool,
 }
@@ -71,9 +72,13 @@ impl Client {
         // Without a group librdkafka assigns nothing. Nothing is ever committed for this one.
         config.set("group.id", settings.group.as_deref().unwrap_or("tidemark"));
         let connection = Connection::new("source", secrets);
-        let consumer = config.create_with_context(Context(Arc::clone(&connection)));
-        let consumer: Consumer = consumer.map_err(|error| stop(connection.secrets().refused(&error)))?;
-        Ok(Self { consumer: Arc::new(consumer), connection, selection, cleansed: settings.cleansed })
+        let consumer = Arc::new(create(&config, &connection)?);
+        Ok(Self { consumer, connection, selection, config, cleansed: settings.cleansed })
+    }
+
+    /// A client that sees what is behind open transactions as well. Never read with.
+    pub(super) fn beyond_transactions(&self) -> Result<Consumer, PortError> {
+        create(self.config.clone().set("isolation.level", "read_uncommitted"), &self.connection)
     }
 
     /// What the cluster has, asked for the first time: waits for a broker.
@@ -116,7 +121,12 @@ impl Client {
 
     /// The oldest offset of a partition, and the one behind its newest committed record.
     pub(super) fn bounds(&self, name: &PartitionName) -> Result<(u64, u64), PortError> {
-        let bounds = self.consumer.fetch_watermarks(&name.topic, name.number, ANSWER_WITHIN);
+        self.bounds_by(&self.consumer, name)
+    }
+
+    /// The same as `consumer` sees it.
+    pub(super) fn bounds_by(&self, consumer: &Consumer, name: &PartitionName) -> Result<(u64, u64), PortError> {
+        let bounds = consumer.fetch_watermarks(&name.topic, name.number, ANSWER_WITHIN);
         let (low, high) = bounds.map_err(|error| {
             let action = format!("ask for the ends of partition {name}");
             match (code_of(&error), self.error(&action, &error)) {
@@ -192,6 +202,11 @@ impl Client {
         self.serve(Duration::ZERO);
         self.connection.error(action, error)
     }
+}
+
+fn create(config: &ClientConfig, connection: &Arc<Connection>) -> Result<Consumer, PortError> {
+    let consumer = config.create_with_context(Context(Arc::clone(connection)));
+    consumer.map_err(|error| stop(connection.secrets().refused(&error)))
 }
 
 fn stop(message: String) -> PortError {
