@@ -23,8 +23,8 @@ cargo xtask CHORE
 
   demo       the main job on a million generated events, with a crash and a recovery
   test       set up, build the metrics and run every test
-  bench      measure job, profile, boundary, languages, state, keys, latest, kafka, clickhouse or all of it; results in
-             bench/RESULTS.md
+  bench      measure job, profile, boundary, sql, languages, state, keys, latest, kafka, clickhouse or all of it; results
+             in bench/RESULTS.md
   chaos      kill the real process between topics of a real broker, 200 times or as often as told, and check its rows
   metrics    build metrics into components, target/metrics/<name>.wasm: those in Rust, and the others where their
              toolchains are there

@@ -1,4 +1,4 @@
-//! The modules of a configuration: loaded, and checked against their deployment.
+//! The modules and statements of a configuration: loaded or planned, and checked against their deployment.
 //!
 //! What `describe` says are the facts of the code; what the file says are the facts of operation. Here they meet, before
 //! anything starts, and every contradiction becomes a mistake of the configuration, with its line.
@@ -11,12 +11,13 @@ use crate::config::schema;
 use crate::config::suggest::nearest;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidemark_engine::descriptor::{Condition, Descriptor, Filter, WindowSpec};
+use tidemark_engine::descriptor::{ColumnType, Condition, Descriptor, Filter, OutputColumn, WindowSpec};
 use tidemark_engine::ids::Digest;
 use tidemark_engine::metric::{METRIC_TYPE, MetricSpec, Overrides};
+use tidemark_sql_metric::{Definition, SqlMetric, Subject, Surroundings};
 use tidemark_wasm_host::{FactoryError, GuestTelemetry, Host, Module};
 
 /// A metric, ready to run.
@@ -24,8 +25,8 @@ use tidemark_wasm_host::{FactoryError, GuestTelemetry, Host, Module};
 pub struct Deployed {
     /// What the engine runs.
     pub spec: MetricSpec,
-    /// The counters of its sandbox.
-    pub telemetry: Arc<GuestTelemetry>,
+    /// The counters of its sandbox, if it runs in one.
+    pub telemetry: Option<Arc<GuestTelemetry>>,
     /// Names of its sinks; `None`: all.
     pub sinks: Option<Vec<String>>,
 }
@@ -48,22 +49,133 @@ pub fn deploy(
 ) -> Result<Vec<Deployed>, Vec<Mistake>> {
     let mut loaded: HashMap<&PathBuf, Result<Module, String>> = HashMap::new();
     let mut mistakes = Vec::new();
-    let mut deployed = Vec::new();
-    for metric in &config.metrics {
+    // By their place in the file; what they give, for the statements that read it.
+    let mut deployed: BTreeMap<usize, Deployed> = BTreeMap::new();
+    let mut outputs: BTreeMap<String, Vec<OutputColumn>> = BTreeMap::new();
+    for (place, metric) in config.metrics.iter().enumerate().filter(|(_, metric)| metric.sql.is_none()) {
         let module = loaded.entry(&metric.module).or_insert_with(|| {
             progress(&metric.module);
             load(host, &metric.module)
         });
         let deployment = Deployment { config, document, metric };
         match module {
-            Ok(module) => match deployment.check(module) {
-                Ok(metric) => deployed.push(metric),
-                Err(found) => mistakes.extend(found),
-            },
+            Ok(module) => {
+                outputs.insert(metric.name.clone(), module.descriptor().output.clone());
+                match deployment.check(module) {
+                    Ok(metric) => drop(deployed.insert(place, metric)),
+                    Err(found) => mistakes.extend(found),
+                }
+            }
             Err(message) => mistakes.push(deployment.mistake("module", message.clone())),
         }
     }
-    if mistakes.is_empty() { Ok(deployed) } else { Err(mistakes) }
+    for (place, planned) in plan_statements(config, document, outputs) {
+        let metric = &config.metrics[place];
+        let deployment = Deployment { config, document, metric };
+        match planned.and_then(|planned| deployment.check_statement(&planned)) {
+            Ok(metric) => drop(deployed.insert(place, metric)),
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    if mistakes.is_empty() { Ok(deployed.into_values().collect()) } else { Err(mistakes) }
+}
+
+/// The statements of `config`, planned, by their place in the file. Loads the modules that they read, and no other.
+pub fn statements(config: &Config, document: &Document, host: &Host) -> Vec<(usize, Result<SqlMetric, Vec<Mistake>>)> {
+    let names = || config.metrics.iter().map(|metric| metric.name.as_str());
+    let statements = config.metrics.iter().filter_map(|metric| metric.sql.as_ref());
+    let read: Vec<&str> =
+        statements.filter_map(|statement| tidemark_sql_metric::reads(&statement.sql, names())).collect();
+    let modules = config.metrics.iter().filter(|metric| metric.sql.is_none() && read.contains(&metric.name.as_str()));
+    let outputs = modules.filter_map(|metric| {
+        // One that cannot be loaded is told by what reads it.
+        let module = load(host, &metric.module).ok()?;
+        Some((metric.name.clone(), module.descriptor().output.clone()))
+    });
+    plan_statements(config, document, outputs.collect())
+}
+
+/// The statements of `config`, planned, by their place in the file. `outputs` are the columns of the modules' rows.
+///
+/// A statement that reads rows of another metric is planned behind that, and not where that has mistakes.
+fn plan_statements(
+    config: &Config,
+    document: &Document,
+    outputs: BTreeMap<String, Vec<OutputColumn>>,
+) -> Vec<(usize, Result<SqlMetric, Vec<Mistake>>)> {
+    let mut surroundings = Surroundings { metrics: outputs, types: schema_types(config) };
+    let metrics = config.metrics.iter().enumerate();
+    let mut waiting: Vec<(usize, &MetricSettings, &Definition)> =
+        metrics.filter_map(|(place, metric)| Some((place, metric, metric.sql.as_ref()?))).collect();
+    // An absent statement has been told.
+    waiting.retain(|(.., definition)| !definition.sql.is_empty());
+    let mut planned = Vec::new();
+    let names = || config.metrics.iter().map(|metric| metric.name.as_str());
+    while !waiting.is_empty() {
+        let known = |upstream: &str| surroundings.metrics.contains_key(upstream);
+        let is_ready = |(.., definition): &(usize, &MetricSettings, &Definition)| {
+            tidemark_sql_metric::reads(&definition.sql, names()).is_none_or(known)
+        };
+        let (ready, blocked): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_ready);
+        if ready.is_empty() {
+            planned.extend(blocked.iter().map(|(place, metric, definition)| {
+                let message = in_a_circle(config, &definition.name)
+                    .unwrap_or_else(|| "cannot be planned: the metric that it reads has mistakes".to_owned());
+                (*place, Err(vec![document.mistake(&join(&metric.path, "sql"), message)]))
+            }));
+            break;
+        }
+        for (place, metric, definition) in ready {
+            let result = SqlMetric::plan(definition, &surroundings).map_err(|mistakes| {
+                let told = |mistake: tidemark_sql_metric::Mistake| match &mistake.subject {
+                    Subject::Statement(_) => document.mistake(&join(&metric.path, "sql"), mistake.to_string()),
+                    Subject::Column(name) => {
+                        document.mistake(&join(&join(&metric.path, "columns"), name), mistake.message)
+                    }
+                };
+                mistakes.into_iter().map(told).collect()
+            });
+            if let Ok(metric) = &result {
+                surroundings.metrics.insert(definition.name.clone(), metric.descriptor().output.clone());
+            }
+            planned.push((place, result));
+        }
+        waiting = blocked;
+    }
+    planned
+}
+
+/// What is wrong with a statement that reads, over others, its own rows; `None` where it does not.
+fn in_a_circle(config: &Config, name: &str) -> Option<String> {
+    let names = || config.metrics.iter().map(|metric| metric.name.as_str());
+    let mut way = vec![name];
+    loop {
+        let last = *way.last()?;
+        let definition = config.metrics.iter().find(|metric| metric.name == last)?.sql.as_ref()?;
+        let next = tidemark_sql_metric::reads(&definition.sql, names())?;
+        if next == name {
+            return Some(format!(
+                "reads its own rows, over {}: metrics must not read each other in a circle",
+                way.join(", ")
+            ));
+        }
+        if way.contains(&next) {
+            return None;
+        }
+        way.push(next);
+    }
+}
+
+/// Types that the schemas of events give to paths, where they agree.
+fn schema_types(config: &Config) -> BTreeMap<String, ColumnType> {
+    let mut types: BTreeMap<String, Option<ColumnType>> = BTreeMap::new();
+    for (path, kind) in config.cleanse.schema.iter().flat_map(|schema| &schema.types) {
+        let known = types.entry(path.clone()).or_insert(Some(*kind));
+        if *known != Some(*kind) {
+            *known = None;
+        }
+    }
+    types.into_iter().filter_map(|(path, kind)| Some((path, kind?))).collect()
 }
 
 fn load(host: &Host, file: &Path) -> Result<Module, String> {
@@ -94,7 +206,7 @@ impl Deployment<'_> {
         let descriptor = module.descriptor();
         let mut mistakes = self.check_config(descriptor);
         mistakes.extend(self.check_window(descriptor));
-        mistakes.extend(self.check_references(descriptor));
+        mistakes.extend(self.check_references(descriptor, "module", "filter"));
         // A configuration that breaks its schema would only be refused again, in other words.
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -108,12 +220,29 @@ impl Deployment<'_> {
             };
             vec![self.mistake(field, format!("the module {error}"))]
         })?;
-        let telemetry = factory.telemetry().clone();
+        let telemetry = Some(factory.telemetry().clone());
         let config_digest = Digest(Sha256::digest(&config).into());
         let overrides = self.overrides(descriptor);
         match MetricSpec::new(descriptor, module.digest(), config_digest, overrides, factory) {
             Ok(spec) => Ok(Deployed { spec, telemetry, sinks: self.metric.sinks.clone() }),
             Err(messages) => Err(messages.into_iter().map(|message| self.mistake("", message)).collect()),
+        }
+    }
+
+    fn check_statement(&self, statement: &SqlMetric) -> Result<Deployed, Vec<Mistake>> {
+        let descriptor = statement.descriptor();
+        let mut mistakes = self.check_references(descriptor, "sql", "sql");
+        if self.metric.key.is_some() && !matches!(descriptor.window, WindowSpec::IntervalJoin { .. }) {
+            mistakes.push(self.mistake("key", "GROUP BY names the key: leave it out"));
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let config_digest = Digest(Sha256::digest(canonical(&Value::Null)).into());
+        let overrides = self.overrides(descriptor);
+        match MetricSpec::new(descriptor, statement.digest(), config_digest, overrides, statement.factory()) {
+            Ok(spec) => Ok(Deployed { spec, telemetry: None, sinks: self.metric.sinks.clone() }),
+            Err(messages) => Err(messages.into_iter().map(|message| self.mistake("sql", message)).collect()),
         }
     }
 
@@ -184,14 +313,15 @@ impl Deployment<'_> {
         mistakes
     }
 
-    /// Whether the lookup tables and the other metrics that its rows come from exist.
-    fn check_references(&self, descriptor: &Descriptor) -> Vec<Mistake> {
+    /// Whether the lookup tables and the other metrics that its rows come from exist. `code` and `condition` are the
+    /// fields that say which columns and which rows are read.
+    fn check_references(&self, descriptor: &Descriptor, code: &str, condition: &str) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         let tables: Vec<&str> = self.config.cleanse.table.iter().map(|table| table.name.as_str()).collect();
         let filter = self.metric.filter.as_ref().unwrap_or(&descriptor.filter);
         let key = self.metric.key.as_ref().unwrap_or(&descriptor.key);
-        let inputs = descriptor.inputs.iter().map(|input| ("module", &input.path));
-        let conditions = filter.0.keys().map(|path| ("filter", path));
+        let inputs = descriptor.inputs.iter().map(|input| (code, &input.path));
+        let conditions = filter.0.keys().map(|path| (condition, path));
         for (field, path) in inputs.chain(conditions).chain([("key", key)]) {
             if let Some(table) = path.strip_prefix("enrich.").and_then(|rest| rest.split('.').next())
                 && !tables.contains(&table)
@@ -207,7 +337,7 @@ impl Deployment<'_> {
                 let hint = nearest(source, metrics.iter().copied());
                 let hint = hint.map_or_else(|| "add it".to_owned(), |meant| format!("did you mean \"{meant}\"?"));
                 mistakes.push(
-                    self.mistake("filter", format!("reads rows of a metric \"{source}\", which is not here; {hint}")),
+                    self.mistake(condition, format!("reads rows of a metric \"{source}\", which is not here; {hint}")),
                 );
             }
         }

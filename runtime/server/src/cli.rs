@@ -165,9 +165,10 @@ pub struct TestArguments {
 pub enum ModuleCommand {
     /// Test a component, as `tidemark test` does.
     Test(TestArguments),
-    /// Show what a module is and what it says of itself, or why it is refused.
+    /// Show what a module is and what it says of itself, or why it is refused; of a configuration, what its SQL
+    /// metrics have become.
     Inspect {
-        /// The component, a `.wasm` file.
+        /// The component, a `.wasm` file, or a configuration, a `.toml` file.
         file: PathBuf,
     },
 }

@@ -15,6 +15,10 @@ pub fn window(window: &WindowSpec) -> String {
             format!("sliding, {} every {}{}", span(*size_ms), span(*slide_ms), shifted(offset_ms))
         }
         WindowSpec::Session { gap_ms } => format!("session, ends after {} of silence", span(*gap_ms)),
+        // A join whose right side never comes: what a statement without GROUP BY becomes.
+        WindowSpec::IntervalJoin { right, .. } if right.types().is_some_and(<[String]>::is_empty) => {
+            "none, each event is a row".to_owned()
+        }
         WindowSpec::Key { ttl_ms: None } => "key, state is kept for ever".to_owned(),
         WindowSpec::Key { ttl_ms: Some(ttl_ms) } => format!("key, state is kept for {}", span(*ttl_ms)),
         WindowSpec::IntervalJoin { left, right, lower_ms, upper_ms, lower, upper, take, unmatched } => {

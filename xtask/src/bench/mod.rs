@@ -14,6 +14,7 @@ mod pinned;
 mod profile;
 mod results;
 mod rows;
+mod sql;
 mod state;
 mod timed;
 
@@ -21,7 +22,7 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, profile, boundary, languages, state, keys, latest, kafka, clickhouse or all";
+pub(crate) const HELP: &str = "job, profile, boundary, sql, languages, state, keys, latest, kafka, clickhouse or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -29,6 +30,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "job" => &[Benchmark::Job],
         "profile" => &[Benchmark::Profile],
         "boundary" => &[Benchmark::Boundary],
+        "sql" => &[Benchmark::Sql],
         "languages" => &[Benchmark::Languages],
         "state" => &[Benchmark::State],
         "keys" => &[Benchmark::Keys],
@@ -39,6 +41,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Job,
             Benchmark::Profile,
             Benchmark::Boundary,
+            Benchmark::Sql,
             Benchmark::Languages,
             Benchmark::State,
             Benchmark::Keys,
@@ -59,6 +62,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Job => ("Job", job::run()?),
             Benchmark::Profile => ("Profile", profile::run()?),
             Benchmark::Boundary => ("Boundary", boundary::run()?),
+            Benchmark::Sql => ("SQL", sql::run()?),
             Benchmark::Languages => ("Languages", languages::run()?),
             Benchmark::State => ("State", state::run()?),
             Benchmark::Keys => ("Keys", keys::run()?),
@@ -81,6 +85,8 @@ enum Benchmark {
     Profile,
     /// What a call into the sandbox costs.
     Boundary,
+    /// What an event costs a statement.
+    Sql,
     /// The same for a metric in each language.
     Languages,
     /// Five million live keys in state alone.
@@ -105,6 +111,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
             Benchmark::Job => &["--bin", "tidemark", "--bin", "baseline"][..],
             Benchmark::Profile | Benchmark::Keys | Benchmark::Kafka => &["--bin", "tidemark"],
             Benchmark::Boundary => &["--example", "boundary"],
+            Benchmark::Sql => &["--example", "sql_jitter"],
             Benchmark::Languages => &["--example", "languages"],
             Benchmark::State => &["--example", "five_million_keys"],
             Benchmark::Latest => &["--bin", "tidemark", "--example", "ten_million_rows"],

@@ -1,9 +1,14 @@
 //! `tidemark module inspect`.
 
+use super::environment;
+use crate::catalogue;
+use crate::config::Draft;
+use crate::config::overrides::Overrides;
 use crate::describe;
 use crate::exit::Failure;
 use std::path::Path;
 use tidemark_engine::descriptor::Descriptor;
+use tidemark_sql_metric::{Explanation, SqlMetric};
 use tidemark_wasm_host::{Host, HostSettings};
 
 /// What every module exports: admission has checked the types.
@@ -11,6 +16,9 @@ const EXPORTS: &str = "tidemark:metric/metric@1.0.0 (describe, configure, update
 
 /// Shows what `file` is, or why it is refused.
 pub fn inspect(file: &Path) -> Result<(), Failure> {
+    if file.extension().is_some_and(|extension| extension == "toml") {
+        return inspect_statements(file);
+    }
     let bytes =
         std::fs::read(file).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", file.display())))?;
     let host = Host::new(HostSettings { instances: 8, ..HostSettings::default() }).map_err(Failure::failed)?;
@@ -23,6 +31,44 @@ pub fn inspect(file: &Path) -> Result<(), Failure> {
     println!("exports   {EXPORTS}");
     print(module.descriptor());
     Ok(())
+}
+
+/// Shows what the SQL metrics of a configuration have become.
+fn inspect_statements(file: &Path) -> Result<(), Failure> {
+    let mut draft = Draft::read(file, &environment, &Overrides::default())?;
+    let host = Host::new(HostSettings { instances: 8, ..HostSettings::default() }).map_err(Failure::failed)?;
+    let mut metrics = Vec::new();
+    for (_, planned) in catalogue::statements(draft.config(), draft.document(), &host) {
+        match planned {
+            Ok(metric) => metrics.push(metric),
+            Err(mistakes) => draft.add(mistakes),
+        }
+    }
+    draft.into_config()?;
+    if metrics.is_empty() {
+        println!("{} has no metrics with `kind = \"sql\"`", file.display());
+    }
+    for (place, metric) in metrics.iter().enumerate() {
+        if place > 0 {
+            println!();
+        }
+        print_statement(metric);
+    }
+    Ok(())
+}
+
+fn print_statement(metric: &SqlMetric) {
+    println!("digest    sha256:{}", metric.digest());
+    println!("of        {}", metric.canonical());
+    print(metric.descriptor());
+    let Explanation { condition, keeps, having, columns } = metric.explain();
+    println!("\nrows");
+    let asked = condition.map(|condition| vec!["where".to_owned(), condition]);
+    let kept = keeps.into_iter().map(|kept| vec!["keep".to_owned(), kept]);
+    let having = having.map(|having| vec!["having".to_owned(), having]);
+    let columns =
+        columns.into_iter().map(|(name, expression)| vec!["emit".to_owned(), format!("{name} = {expression}")]);
+    print_columns(asked.into_iter().chain(kept).chain(having).chain(columns).collect());
 }
 
 fn print(descriptor: &Descriptor) {

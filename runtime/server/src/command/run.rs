@@ -73,7 +73,8 @@ fn host(draft: &Draft) -> Result<Host, Failure> {
 
 fn run(config: &Config, metrics: Vec<Deployed>, hook: Hook, progress: &mut ProgressLine) -> Result<(), Failure> {
     let telemetry = Arc::new(Telemetry::default());
-    let guests = metrics.iter().map(|metric| (metric.spec.name.clone(), metric.telemetry.clone())).collect();
+    let guests =
+        metrics.iter().filter_map(|metric| Some((metric.spec.name.clone(), metric.telemetry.clone()?))).collect();
     let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone(), guests));
     let runtime = Background::start()?;
     let stop = runtime.block_on(async { StopRequest::listen(telemetry.clone()) })?;

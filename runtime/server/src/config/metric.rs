@@ -1,8 +1,9 @@
-//! `[[metric]]`: a module and how it is deployed.
+//! `[[metric]]`: a module or a SQL statement, and how it is deployed.
 
 use super::paths::{beside, check_event_path, check_name};
 use super::section::{Section, describe};
 use super::sink::SINKS;
+use super::statement;
 use super::suggest::nearest;
 use super::window;
 use serde_json::{Map, Value};
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tidemark_engine::descriptor::{Condition, Filter, WindowSpec};
 use tidemark_engine::plan::ExtractionPlan;
+use tidemark_sql_metric::Definition;
 use tidemark_wasm_host::{HostSettings, Limits};
 
 /// Names of tables and views that a metric's view must not take.
@@ -24,8 +26,10 @@ pub struct MetricSettings {
     pub path: String,
     /// Its name: rows are events of type `metric.<name>`.
     pub name: String,
-    /// The component.
+    /// The component; empty for a statement.
     pub module: PathBuf,
+    /// The statement, for `kind = "sql"`. Filter, window and key are then its own.
+    pub sql: Option<Definition>,
     /// Which rows it wants.
     pub filter: Option<Filter>,
     /// Path of its key.
@@ -73,13 +77,20 @@ impl MetricSettings {
                 section.mistake("name", format!("a metric \"{name}\" stands above already: choose another name"));
             }
         }
-        let module = section.required_text("module", "\"modules/jitter-coefficient.wasm\"");
-        if !module.is_empty() && !module.ends_with(".wasm") {
-            section.mistake("module", format!("\"{module}\" is not a `.wasm` file: only components are accepted"));
-        }
+        let sql = statement::read(&mut section, &name);
+        let module = if sql.is_some() {
+            PathBuf::new()
+        } else {
+            let module = section.required_text("module", "\"modules/jitter-coefficient.wasm\"");
+            if !module.is_empty() && !module.ends_with(".wasm") {
+                section.mistake("module", format!("\"{module}\" is not a `.wasm` file: only components are accepted"));
+            }
+            beside(config_file, &module)
+        };
         let settings = Self {
             path: section.path().to_owned(),
-            module: beside(config_file, &module),
+            module,
+            sql,
             filter: read_filter(&mut section, "filter"),
             key: section.text("key").inspect(|key| {
                 check_event_path(key).unwrap_or_else(|message| section.mistake("key", message));

@@ -21,6 +21,7 @@ pub mod schema;
 pub mod settings;
 pub mod sink;
 pub mod source;
+pub mod statement;
 pub mod suggest;
 pub mod window;
 
