@@ -119,6 +119,30 @@ fn a_new_project_in_python_builds_and_passes() {
 }
 
 #[test]
+fn a_new_project_in_javascript_builds_and_passes() {
+    node_project("js");
+}
+
+#[test]
+fn a_new_project_in_typescript_builds_and_passes() {
+    node_project("ts");
+}
+
+fn node_project(language: &str) {
+    if is_here(&format!("a new project in {language}"), &["node", "npm"]) {
+        let folder = project(language);
+        let run = in_project(&folder, &["build"]);
+        assert_eq!(run.code, Some(2), "nothing is installed yet: {run:#?}");
+        assert!(run.stderr.contains("npm install"), "{run:#?}");
+        shell(&folder, "npm install --no-audit --no-fund && npm test");
+        if language == "ts" {
+            shell(&folder, "npx tsc --project tsconfig.json");
+        }
+        passes(&folder);
+    }
+}
+
+#[test]
 fn a_new_project_in_c_builds_and_passes() {
     if is_here("a new project in C", &["clang", "wasm-ld", "/usr/include/wasm32-wasi/stdio.h"]) {
         let folder = project("c");
