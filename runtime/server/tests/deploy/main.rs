@@ -7,3 +7,4 @@ mod files;
 mod grafana;
 mod kubernetes;
 mod prometheus;
+mod stack;
