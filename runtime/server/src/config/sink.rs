@@ -241,7 +241,7 @@ mod tests {
                      [checkpoint]\nurl = \"s3://cold/checkpoints\"\ncredentials_file = \"keys\"\n";
         assert_eq!(mistakes(folder.path(), sinks), Vec::<String>::new());
         let text = format!("{JOB}{sinks}");
-        let environment = |_: &str| Some("open sesame".to_owned());
+        let environment = |name: &str| (name == "HOT").then(|| "open sesame".to_owned());
         let draft = Draft::parse(&folder.path().join("job.toml"), &text, &environment, &Overrides::default());
         let config = draft.into_config().expect("sound");
         assert_eq!(
@@ -267,7 +267,7 @@ mod tests {
             "job.toml:7:1: sink.clickhouse.password: a password has no place in this file",
             "job.toml:8:1: sink.clickhouse.password_env: the environment has no variable COLD",
             "job.toml:9:1: sink.clickhouse.tll_days: unknown field; did you mean `ttl_days`?",
-            "job.toml:10:1: sink.clickhouse.cold: needs either url or named_collection",
+            "job.toml:10:18: sink.clickhouse.cold: needs either url or named_collection",
             "job.toml:12:1: sink.parquet.url: ",
             "job.toml:13:13: sink.parquet.options.secret_access_key: is a credential",
             "job.toml:13:43: sink.parquet.options.region: must be a text, not a list",
