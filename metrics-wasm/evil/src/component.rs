@@ -128,6 +128,10 @@ fn attack(groups: &Groups, folded: &mut Folded) {
         match ATTACK.get() {
             Attack::Fail => targets.iter().for_each(|&group| folded.fail(group, "no reading in this window")),
             Attack::FailAtLength => targets.iter().for_each(|&group| folded.fail(group, &"é".repeat(1 << 19))),
+            Attack::GrowState => {
+                let grown = [groups.states.get(target as usize), &[7; 64 << 10]].concat();
+                folded.states.replace(target as usize, &grown);
+            }
             attack => one_target(attack, target, groups.times.len() as u32, folded),
         }
     }
@@ -189,6 +193,9 @@ fn one_target(attack: Attack, target: u32, groups: u32, folded: &mut Folded) {
             _ => unreachable!("the second column holds floats"),
         },
         Attack::ManyTimers => folded.timers = (0..2_000_000).map(|time| Timer { group: target, time }).collect(),
+        Attack::PastTimers => {
+            folded.timers = (0..1_000).map(|time| Timer { group: target, time: i64::MIN + time }).collect();
+        }
         Attack::TimerForNobody => folded.timers.push(Timer { group: groups, time: 0 }),
         _ => {}
     }

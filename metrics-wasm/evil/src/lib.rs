@@ -70,10 +70,14 @@ pub enum Attack {
     LoopInConfigure,
     /// Emits rows from `merge`.
     EmitInMerge,
+    /// Returns a state that is 64 KiB longer than the one before.
+    GrowState,
+    /// Sets a thousand timers at the beginning of time. Not a mistake; they are due at once.
+    PastTimers,
 }
 
 /// Every attack by the name that the configuration gives it.
-pub const ATTACKS: [(&str, Attack); 30] = [
+pub const ATTACKS: [(&str, Attack); 32] = [
     ("none", Attack::None),
     ("loop", Attack::Loop),
     ("panic", Attack::Panic),
@@ -104,6 +108,8 @@ pub const ATTACKS: [(&str, Attack); 30] = [
     ("refuse-configuration", Attack::RefuseConfiguration),
     ("loop-in-configure", Attack::LoopInConfigure),
     ("emit-in-merge", Attack::EmitInMerge),
+    ("grow-state", Attack::GrowState),
+    ("past-timers", Attack::PastTimers),
 ];
 
 /// Number of values, their mean, and the sum of squared distances from it.

@@ -77,7 +77,7 @@ fn main() {
         (
             "tidemark decoder",
             0.0,
-            Box::new(move |blocks| blocks.iter().map(|block| decoder.decode(block.clone()).rows()).sum()),
+            Box::new(move |blocks| blocks.iter().map(|block| decoder.decode(block).rows()).sum()),
         ),
         ("serde_json, struct", 0.0, Box::new(|blocks| typed(blocks, |text| serde_json::from_slice(text).ok()))),
     ];

@@ -7,6 +7,7 @@ pub mod sink;
 
 pub mod checkpoint;
 pub mod fail_point;
+pub mod module_store;
 pub mod object_storage;
 
 mod durable;

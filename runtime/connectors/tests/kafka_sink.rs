@@ -62,7 +62,11 @@ fn records_have_keys_values_and_headers() {
             key: Some("data.stream_id".to_owned()),
             watermarks: true,
         }),
-        metrics: Some(MetricsSettings { topic: format!("{rows}.{{metric}}"), names: Default::default() }),
+        metrics: Some(MetricsSettings {
+            topic: format!("{rows}.{{metric}}"),
+            names: Default::default(),
+            expected: Default::default(),
+        }),
         dead_letters: Some(DeadLettersSettings { topic: dead.clone() }),
         create_topics: Some(CreateTopics { partitions: 2, replication: 1, retention_ms: Some(3_600_000) }),
         ..job.settings

@@ -27,6 +27,12 @@ impl AlignedWindows {
         sane.then(|| Self { size_ms, slide_ms, offset_ms: offset_ms.rem_euclid(slide_ms) })
     }
 
+    /// How long each is.
+    #[must_use]
+    pub const fn size_ms(self) -> i64 {
+        self.size_ms
+    }
+
     /// The most windows that one row can belong to.
     #[must_use]
     pub const fn windows_per_row(self) -> i64 {

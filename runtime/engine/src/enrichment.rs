@@ -95,6 +95,19 @@ impl Enrichment {
         Ok(enrichment)
     }
 
+    /// Adds what the tables need of events to `plan`, and, with `archive`, every field that they add.
+    pub(crate) fn add_slots(&self, plan: &mut ExtractionPlan, archive: bool) {
+        let specs = || self.tables.iter().map(|table| &table.spec);
+        for path in specs().flat_map(|table| &table.event_keys) {
+            plan.slot(path, ColumnType::Text);
+        }
+        for table in specs().filter(|_| archive) {
+            for field in &table.fields {
+                plan.slot(&format!("enrich.{}.{field}", table.name), ColumnType::Text);
+            }
+        }
+    }
+
     /// Keeps the snapshots of a tick, before any event of the tick is looked up, but for those of dropped events.
     pub(crate) fn learn(&mut self, batches: &[EventBatch]) {
         let snapshots = batches.iter().flat_map(|batch| {

@@ -19,6 +19,8 @@ pub const PREPARE: &str = "engine.epoch.prepare";
 pub const PREPARED: &str = "engine.epoch.prepared";
 /// The tick log has the epoch.
 pub const LOGGED: &str = "engine.epoch.logged";
+/// A change of the metrics is in effect in memory, and neither logged nor committed.
+pub const CHANGED: &str = "engine.change.applied";
 /// The state has the epoch: the commit point has passed.
 pub const COMMITTED: &str = "engine.epoch.committed";
 /// Every sink shows the epoch.
@@ -27,6 +29,9 @@ pub const FINALISED: &str = "engine.epoch.finalised";
 pub const SNAPSHOT: &str = "engine.checkpoint.snapshot";
 /// The checkpoint store has it.
 pub const CHECKPOINTED: &str = "engine.checkpoint.saved";
+
+/// Fail points of changes of the metrics.
+pub const OF_CHANGES: [&str; 1] = [CHANGED];
 
 /// The engine's fail points, in the order in which an epoch reaches them.
 pub const ALL: [&str; 8] = [TICK_DONE, PREPARE, PREPARED, LOGGED, COMMITTED, FINALISED, SNAPSHOT, CHECKPOINTED];

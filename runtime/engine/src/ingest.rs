@@ -196,6 +196,11 @@ impl Ingest {
         self.lanes.iter().map(|lane| (lane.name.clone(), lane.position)).collect()
     }
 
+    /// Gives every block from now on the columns of `plan`.
+    pub(crate) fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.source.change_plan(plan)
+    }
+
     /// Which partition is asked first for the next tick.
     pub(crate) fn next_partition(&self) -> usize {
         self.next

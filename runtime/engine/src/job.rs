@@ -1,14 +1,15 @@
 //! A job put together: metrics compiled against one extraction plan, in topological order.
 
 use crate::batch::EventBatch;
-use crate::error::EngineError;
 use crate::ids::StageId;
 use crate::metric::{METRIC_TYPE, MetricSpec};
+use crate::output::Table;
 use crate::plan::ExtractionPlan;
-use crate::progress::Progress;
+use crate::progress::StageRecord;
 use crate::stage::Stage;
 use crate::telemetry::Telemetry;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tidemark_dataflow::EventTime;
 
 /// Stages in topological order, grouped into levels that do not read each other.
@@ -18,52 +19,68 @@ pub(crate) struct Job {
     pub(crate) levels: Vec<std::ops::Range<usize>>,
 }
 
+/// Tables of metrics, by name.
+pub(crate) type Tables = BTreeMap<String, Arc<Table>>;
+
+/// A metric and the stage that runs it.
+pub(crate) type Running = (StageRecord, MetricSpec);
+
 impl Job {
-    /// Orders and compiles `metrics`. Names and modules that `progress` does not know yet are added to it.
+    /// Orders and compiles stages. Modules that `modules`, the digests known so far, lacks are added to it. `tables` are
+    /// those of all metrics: one that is paused may have no stage.
     pub(crate) fn compile(
-        metrics: Vec<MetricSpec>,
+        running: Vec<Running>,
+        tables: &Tables,
         plan: &mut ExtractionPlan,
-        progress: &mut Progress,
+        modules: &mut Vec<String>,
         telemetry: &Telemetry,
-    ) -> Result<Self, EngineError> {
-        let names: BTreeSet<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
-        if names.len() != metrics.len() {
-            return Err(EngineError::Job("two metrics have the same name: give one of them another".to_owned()));
-        }
-        let consumers: usize = metrics.iter().map(|metric| 1 + usize::from(metric.interval_join().is_some())).sum();
+    ) -> Result<Self, String> {
+        let consumers: usize = running.iter().map(|(_, spec)| 1 + usize::from(spec.interval_join().is_some())).sum();
         if consumers > ExtractionPlan::MAX_CONSUMERS {
-            return Err(EngineError::Job(format!(
-                "the metrics need {consumers} inputs (a join has two), a job has at most {}: split the job",
+            return Err(format!(
+                "the metrics need {consumers} inputs (a join has two, and a version that ends its windows counts), a job \
+                 has at most {}: split the job, or wait until open windows have ended",
                 ExtractionPlan::MAX_CONSUMERS
-            )));
+            ));
         }
-        let mut stages: Vec<Stage> = Vec::with_capacity(metrics.len());
+        let mut stages: Vec<Stage> = Vec::with_capacity(running.len());
         let mut levels = Vec::new();
-        let mut waiting = metrics;
+        let mut waiting = by_metric(running);
         while !waiting.is_empty() {
             let first = stages.len();
             let done: BTreeSet<String> = stages.iter().map(|stage| stage.spec.name.clone()).collect();
-            let (ready, blocked): (Vec<_>, Vec<_>) =
-                waiting.into_iter().partition(|metric| upstream_of(metric).iter().all(|name| done.contains(name)));
+            let has_stages: BTreeSet<String> = waiting.iter().map(|versions| versions[0].1.name.clone()).collect();
+            let is_there =
+                |name: &String| done.contains(name) || tables.contains_key(name) && !has_stages.contains(name);
+            let (ready, blocked): (Vec<_>, Vec<_>) = waiting
+                .into_iter()
+                .partition(|versions| versions.iter().all(|(_, spec)| upstream_of(spec).iter().all(is_there)));
             if ready.is_empty() {
-                let stuck: Vec<_> = blocked.iter().map(|metric| metric.name.as_str()).collect();
-                return Err(EngineError::Job(format!(
+                let stuck: Vec<_> = blocked.iter().map(|versions| versions[0].1.name.as_str()).collect();
+                return Err(format!(
                     "these metrics read each other in a circle, or rows of a metric that is not deployed: {}",
                     stuck.join(", ")
-                )));
+                ));
             }
-            for metric in ready {
-                let ids = (stage_id(progress, &metric.name)?, module_id(progress, &metric)?);
-                check_join_columns(progress, &metric)?;
-                let telemetry = telemetry.stage(&metric.name);
-                let upstream = upstream_of(&metric);
-                let mut stage = Stage::compile(stages.len(), ids, metric, plan, telemetry);
-                stage.upstream = stages
-                    .iter()
-                    .filter(|other| upstream.contains(&other.spec.name))
-                    .map(|other| other.index)
-                    .collect();
-                stages.push(stage);
+            for versions in ready {
+                let mut elders: Vec<StageId> = versions.iter().map(|(record, _)| record.id).collect();
+                for (record, spec) in versions {
+                    elders.retain(|id| *id < record.id);
+                    let upstream = upstream_of(&spec);
+                    let module = module_id(modules, &spec)?;
+                    let telemetry = telemetry.stage(&spec.name);
+                    let mut stage = Stage::compile(stages.len(), module, (record, spec), plan, telemetry);
+                    if let Some(table) = tables.get(&stage.spec.name) {
+                        stage.table.clone_from(table);
+                    }
+                    stage.elders.clone_from(&elders);
+                    stage.upstream = stages
+                        .iter()
+                        .filter(|other| upstream.contains(&other.spec.name))
+                        .map(|other| other.index)
+                        .collect();
+                    stages.push(stage);
+                }
             }
             levels.push(first..stages.len());
             waiting = blocked;
@@ -87,8 +104,8 @@ impl Job {
 
     /// Takes from every stage but that of `metric` the interest in the rows of `batch`.
     pub(crate) fn restrict(&self, batch: &mut EventBatch, metric: &str) {
-        let stage = self.stages.iter().find(|stage| stage.spec.name == metric);
-        let wanted = stage.map_or(0, |stage| stage.consumers.iter().fold(0, |bits, consumer| bits | 1 << consumer.bit));
+        let stages = self.stages.iter().filter(|stage| stage.spec.name == metric);
+        let wanted = stages.flat_map(|stage| &stage.consumers).fold(0, |bits, consumer| bits | 1 << consumer.bit);
         batch.interest.iter_mut().for_each(|interest| *interest &= wanted);
     }
 
@@ -109,39 +126,25 @@ pub(crate) fn upstream_of(metric: &MetricSpec) -> BTreeSet<String> {
     types.filter_map(|name| name.strip_prefix(METRIC_TYPE)).map(str::to_owned).collect()
 }
 
-/// Rows that wait for a partner hold the values of the join's columns, one behind the other.
-fn check_join_columns(progress: &mut Progress, metric: &MetricSpec) -> Result<(), EngineError> {
-    if metric.interval_join().is_none() {
-        return Ok(());
+/// Versions of one metric stand together, the newest first: which of them takes the rows of a session is seen in the state
+/// of the older ones, as it was before the tick.
+fn by_metric(running: Vec<Running>) -> Vec<Vec<Running>> {
+    let mut metrics: Vec<Vec<Running>> = Vec::new();
+    for (record, spec) in running {
+        match metrics.iter_mut().find(|versions| versions[0].1.name == spec.name) {
+            Some(versions) => versions.push((record, spec)),
+            None => metrics.push(vec![(record, spec)]),
+        }
     }
-    let columns: Vec<_> = metric.inputs.iter().map(|input| (&input.path, input.kind, input.side)).collect();
-    let columns = serde_json::json!(columns).to_string();
-    let known = progress.joins.entry(metric.name.clone()).or_insert_with(|| columns.clone());
-    if *known == columns {
-        return Ok(());
-    }
-    Err(EngineError::Job(format!(
-        "metric {}: rows that wait for a partner were kept with other input columns than it reads now; deploy it under \
-         another name, or with the columns that it had",
-        metric.name
-    )))
+    metrics.iter_mut().for_each(|versions| versions.sort_by_key(|(record, _)| std::cmp::Reverse(record.id)));
+    metrics
 }
 
-fn stage_id(progress: &mut Progress, name: &str) -> Result<StageId, EngineError> {
-    if let Some(id) = progress.stages.get(name) {
-        return Ok(*id);
-    }
-    let next = progress.stages.values().map(|id| u32::from(id.0) + 1).max().unwrap_or(0);
-    let id = StageId(next.try_into().map_err(|_| EngineError::Job("this job has seen 65,536 metrics".to_owned()))?);
-    progress.stages.insert(name.to_owned(), id);
-    Ok(id)
-}
-
-fn module_id(progress: &mut Progress, metric: &MetricSpec) -> Result<u16, EngineError> {
+fn module_id(modules: &mut Vec<String>, metric: &MetricSpec) -> Result<u16, String> {
     let digest = metric.digest.to_string();
-    let place = progress.modules.iter().position(|known| *known == digest).unwrap_or_else(|| {
-        progress.modules.push(digest);
-        progress.modules.len() - 1
+    let place = modules.iter().position(|known| *known == digest).unwrap_or_else(|| {
+        modules.push(digest);
+        modules.len() - 1
     });
-    place.try_into().map_err(|_| EngineError::Job("this job has seen 65,536 modules".to_owned()))
+    place.try_into().map_err(|_| "this job has seen 65,536 modules".to_owned())
 }

@@ -8,6 +8,8 @@
 pub mod ids;
 pub mod descriptor;
 pub mod metric;
+pub mod deployment;
+mod succession;
 pub mod plan;
 pub mod ports;
 pub mod batch;

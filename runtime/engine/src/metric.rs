@@ -1,33 +1,40 @@
 //! A metric as deployed: the facts of the code and the facts of operation, checked against each other.
 
+use crate::deployment::Deployment;
 use crate::descriptor::{Bound, Descriptor, Filter, InputColumn, OutputColumn, Take, Unmatched, WindowSpec};
 use crate::guest::GuestFactory;
 use crate::ids::Digest;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 use tidemark_dataflow::join::{IntervalJoin, Matches};
 use tidemark_dataflow::window::AlignedWindows;
 
 /// What a deployment may set instead of the module's defaults.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Overrides {
-    /// Name of the metric, where it is not the module's.
-    pub name: Option<String>,
     /// Filter, replacing the module's whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
     /// Path of the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowSpec>,
     /// How long after its end a window can still change; 0 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_lateness_ms: Option<i64>,
     /// Poison groups that are tolerated before the module is quarantined; see [`MetricSpec::error_budget`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_budget: Option<u32>,
 }
 
 /// A metric, ready to run.
 #[derive(Clone)]
 pub struct MetricSpec {
+    /// What was asked for, to make it again of.
+    pub deployment: Deployment,
     /// Its name: rows are events of type `metric.<name>`.
     pub name: String,
     /// The module's name and version, as rows show them.
@@ -54,6 +61,8 @@ pub struct MetricSpec {
     pub state_version: u32,
     /// Poison groups before quarantine. The count is halved at each epoch, so this is about the number per two epochs.
     pub error_budget: u32,
+    /// Whether a deployment of it from the job's file may drop state that it cannot take over.
+    pub may_reset_state: bool,
     /// Makes instances.
     pub guest: Arc<dyn GuestFactory>,
 }
@@ -74,16 +83,16 @@ impl MetricSpec {
     /// Joins a module's description with a deployment. The error lists every contradiction.
     pub fn new(
         descriptor: &Descriptor,
-        digest: Digest,
+        deployment: Deployment,
         config_digest: Digest,
-        overrides: Overrides,
         guest: Arc<dyn GuestFactory>,
     ) -> Result<Self, Vec<String>> {
+        let overrides = deployment.overrides.clone();
         let spec = Self {
-            name: overrides.name.unwrap_or_else(|| descriptor.name.clone()),
+            name: deployment.name.clone(),
             module: descriptor.name.clone(),
             version: descriptor.version.clone(),
-            digest,
+            digest: deployment.module,
             config_digest,
             inputs: descriptor.inputs.clone(),
             filter: overrides.filter.unwrap_or_else(|| descriptor.filter.clone()),
@@ -93,6 +102,8 @@ impl MetricSpec {
             output: descriptor.output.clone(),
             state_version: descriptor.state_version,
             error_budget: overrides.error_budget.unwrap_or(DEFAULT_ERROR_BUDGET),
+            may_reset_state: false,
+            deployment,
             guest,
         };
         let mistakes = spec.mistakes(descriptor);
@@ -164,6 +175,19 @@ impl MetricSpec {
         let right = matches!(unmatched, Unmatched::Right | Unmatched::Both);
         IntervalJoin::new(lower_ms.checked_add(inwards(lower))?, upper_ms.checked_sub(inwards(upper))?, matches)
             .map(|join| join.with_unmatched(left, right))
+    }
+
+    /// Whether it computes the same as `other`: what differs is who may use what and where rows go.
+    #[must_use]
+    pub fn computes_as(&self, other: &Self) -> bool {
+        (self.digest, self.config_digest) == (other.digest, other.config_digest)
+            && (&self.filter, &self.key, &self.window) == (&other.filter, &other.key, &other.window)
+    }
+
+    /// The name that its rows' ids are made of: a shadow's rows have those of the live metric.
+    #[must_use]
+    pub fn row_name(&self) -> &str {
+        self.deployment.shadow_of.as_deref().unwrap_or(&self.name)
     }
 
     /// How far its rows can lie behind the watermark that made them, in ms.

@@ -22,6 +22,8 @@ pub struct Table {
     pub kind: TableKind,
     /// Its columns.
     pub schema: SchemaRef,
+    /// Names of the sinks that its rows go to; `None`: all.
+    pub sinks: Option<Vec<String>>,
 }
 
 /// Columns that every metric row has, before those of the metric. Times are milliseconds in UTC.
@@ -68,7 +70,7 @@ impl Table {
     pub fn metric(name: &str, output: &[OutputColumn]) -> Arc<Self> {
         let own = output.iter().map(|column| Field::new(&column.name, arrow_type(column.kind), column.nullable));
         let fields: Vec<Field> = common_fields().into_iter().chain(own).collect();
-        Arc::new(Self { kind: TableKind::Metric(name.to_owned()), schema: Arc::new(Schema::new(fields)) })
+        Arc::new(Self { kind: TableKind::Metric(name.to_owned()), schema: Arc::new(Schema::new(fields)), sinks: None })
     }
 
     /// The archive: `event_time`, `event_date` (ISO), `type`, `id` fingerprint, `partition` name and `offset`, and the
@@ -86,7 +88,7 @@ impl Table {
             Field::new("epoch", DataType::UInt64, false),
             Field::new("raw", DataType::Utf8, false),
         ];
-        Arc::new(Self { kind: TableKind::Events, schema: Arc::new(Schema::new(fields)) })
+        Arc::new(Self { kind: TableKind::Events, schema: Arc::new(Schema::new(fields)), sinks: None })
     }
 
     /// Dead letters; `payload` holds the record as it came, bytes that are not UTF-8 replaced in `payload_text` only.
@@ -108,6 +110,6 @@ impl Table {
             Field::new("payload", DataType::Binary, false),
             Field::new("payload_text", DataType::Utf8, false),
         ];
-        Arc::new(Self { kind: TableKind::DeadLetters, schema: Arc::new(Schema::new(fields)) })
+        Arc::new(Self { kind: TableKind::DeadLetters, schema: Arc::new(Schema::new(fields)), sinks: None })
     }
 }

@@ -85,6 +85,10 @@ pub trait Source: Send {
     /// `wait` says.
     fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError>;
 
+    /// Gives every block from now on the columns of `plan`, those included that were decoded ahead with other columns.
+    /// Blocks are cut as before. An error says which path cannot be read; then nothing has changed.
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError>;
+
     /// Whether every partition ends by itself.
     fn bounded(&self) -> bool;
 
@@ -193,13 +197,15 @@ pub trait StateShard: Any + Send {
     fn dirty_bytes(&self) -> usize;
 }
 
-/// What one commit writes besides the shards' changes: positions, watermarks, the tick log, sink handles.
+/// What one commit does besides the shards' changes: positions, watermarks, the tick log, sink handles.
 #[derive(Clone, Debug, Default)]
 pub struct MetaBatch {
     /// Keys to set.
     pub puts: Vec<MetaEntry>,
     /// Keys to delete.
     pub deletes: Vec<Vec<u8>>,
+    /// Stages whose values and timers go, in every key group. They are never used again.
+    pub dropped: Vec<StageId>,
 }
 
 /// A meta key and its value.
@@ -218,6 +224,9 @@ pub trait StateBackend: Send {
 
     /// The commit point: every change of every shard and `meta`, in one synced write. All of it or nothing.
     fn commit(&mut self, shards: &mut [Box<dyn StateShard>], meta: &MetaBatch) -> Result<(), PortError>;
+
+    /// Up to `limit` committed values of `stage`, of whatever keys.
+    fn sample(&self, stage: StageId, limit: usize) -> Result<Vec<Vec<u8>>, PortError>;
 
     /// Writes an image of the last commit into the new folder `into`, by hard links where the file system has them.
     fn snapshot(&self, into: &Path) -> Result<(), PortError>;

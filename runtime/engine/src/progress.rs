@@ -1,5 +1,7 @@
 //! What a job knows of itself besides keyed state: committed with every epoch under one key.
 
+use crate::deployment::Deployment;
+use crate::descriptor::OutputColumn;
 use crate::drain::Drain;
 use crate::ids::{Epoch, Offset, StageId, Tick};
 use crate::ports::{CommittedState, PortError, StateBackend};
@@ -9,10 +11,10 @@ use tidemark_dataflow::EventTime;
 use tidemark_dataflow::watermark::{Activity, PartitionProgress, Watermarks};
 
 const KEY: &[u8] = b"progress";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The committed progress of a job.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Progress {
     format: u32,
     /// Fixed when the job was created.
@@ -25,22 +27,45 @@ pub struct Progress {
     pub partitions: Vec<PartitionState>,
     /// Merged watermark in ms.
     pub watermark: i64,
+    /// Greatest event time, in ms, of all that a metric can have read: of events, which may be ahead of what moves the
+    /// watermark, and of rows of a metric that another one reads, which a window may emit before its end.
+    pub newest_seen: i64,
     /// Which partition is asked first for the next tick.
     pub next_partition: usize,
-    /// Metrics that were ever part of the job.
-    pub stages: BTreeMap<String, StageId>,
+    /// Metrics that are deployed, paused ones included, by name.
+    pub metrics: BTreeMap<String, Deployment>,
+    /// What runs: one stage per metric, and one for each earlier version that still has open windows.
+    pub stages: Vec<StageRecord>,
+    /// Columns of each metric's table: those of every version that it has had since it was deployed first.
+    pub columns: BTreeMap<String, Vec<OutputColumn>>,
+    /// What each metric was before, the newest last: what it can be rolled back to.
+    pub history: BTreeMap<String, Vec<Deployment>>,
+    /// The id of the next stage: none is ever used again.
+    pub next_stage: u16,
     /// Digests of the modules that were ever part of it, in the order in which states refer to them.
     pub modules: Vec<String>,
-    /// Input columns of each join, as JSON: what its waiting rows are encoded by.
-    #[serde(default)]
-    pub joins: BTreeMap<String, String>,
-    /// Poison groups held against each metric's budget, with the digest they were made by.
-    pub poison: BTreeMap<String, (String, u32)>,
+    /// Poison groups held against each stage's budget, with the digest they were made by.
+    pub poison: BTreeMap<StageId, (String, u32)>,
     /// How far the end of time is approached, once the source has ended.
     #[serde(default)]
     pub drain: Option<Drain>,
     /// Whether the source has ended and everything was emitted.
     pub finished: bool,
+}
+
+/// One stage.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// Its name in state.
+    pub id: StageId,
+    /// The metric that it runs.
+    pub deployment: Deployment,
+    /// It takes windows that start here, in ms of event time, or later: those of which it sees every row.
+    pub from: i64,
+    /// Another version has taken over: it takes windows that start before this, and ends with them. A stage of sessions
+    /// takes the rows of keys that had an open one then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
 }
 
 /// One source partition.
@@ -67,14 +92,31 @@ impl Progress {
             tick: Tick(0),
             partitions: Vec::new(),
             watermark: EventTime::MIN.0,
+            newest_seen: i64::MIN,
             next_partition: 0,
-            stages: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            stages: Vec::new(),
+            columns: BTreeMap::new(),
+            history: BTreeMap::new(),
+            next_stage: 0,
             modules: Vec::new(),
-            joins: BTreeMap::new(),
             poison: BTreeMap::new(),
             drain: None,
             finished: false,
         }
+    }
+
+    /// The stages of a metric: the version that takes new windows first, then those that end theirs.
+    pub fn stages_of(&self, metric: &str) -> impl Iterator<Item = &StageRecord> {
+        self.stages.iter().rev().filter(move |stage| stage.deployment.name == metric)
+    }
+
+    /// The first moment, in ms of event time, of which no row was seen yet: windows that start then or later are whole
+    /// for whoever begins now. `i64::MIN` before the first row.
+    #[must_use]
+    pub fn unseen(&self) -> i64 {
+        let newest = self.newest_seen.max(self.watermark);
+        if newest == i64::MIN { i64::MIN } else { newest.saturating_add(1) }
     }
 
     /// What was committed; `None` if nothing ever was.

@@ -123,6 +123,12 @@ pub struct Telemetry {
     pub commits: Histogram,
     /// Epochs, each from its first tick, or the end of the one before, to finalised.
     pub epochs: Histogram,
+    /// Nanoseconds for which the last change of the metrics held processing up: from one epoch's end to the next tick.
+    pub change_ns: Gauge,
+    /// The longest that a change has held processing up since the start.
+    pub change_max_ns: Gauge,
+    /// Changes that took effect since the start.
+    pub changes: Counter,
     /// Checkpoints taken.
     pub checkpoints: Counter,
     /// The source's merged watermark, in ms.

@@ -2,6 +2,7 @@
 //!
 //! Everything else about a tick is a function of the input and the state. A tick takes a few bytes: numbers are LEB128.
 
+use crate::deployment::Change;
 use crate::ids::{Epoch, Offset};
 use crate::ports::PortError;
 
@@ -17,10 +18,12 @@ pub struct TickRecord {
 }
 
 /// What is logged when an epoch is decided.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct EpochRecord {
     /// Names of all partitions, by place, and where reading of each began when the job met it.
     pub partitions: Vec<(String, Offset)>,
+    /// What changed before its first tick.
+    pub changes: Vec<Change>,
     /// Its ticks.
     pub ticks: Vec<TickRecord>,
     /// Handles of the sinks, by name.
@@ -36,6 +39,10 @@ impl EpochRecord {
         for (name, first) in &self.partitions {
             bytes(&mut out, name.as_bytes());
             number(&mut out, first.0);
+        }
+        number(&mut out, self.changes.len() as u64);
+        for change in &self.changes {
+            bytes(&mut out, &serde_json::to_vec(change).unwrap_or_default());
         }
         number(&mut out, self.ticks.len() as u64);
         for tick in &self.ticks {
@@ -65,7 +72,7 @@ impl EpochRecord {
     }
 }
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 fn number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -89,6 +96,7 @@ impl Reader<'_> {
         }
         let partitions =
             self.list(|reader| Some((String::from_utf8(reader.bytes()?).ok()?, Offset(reader.number()?))))?;
+        let changes = self.list(|reader| serde_json::from_slice(&reader.bytes()?).ok())?;
         let ticks = self.list(|reader| {
             Some(TickRecord {
                 blocks: reader.list(|reader| Some((reader.place()?, Offset(reader.number()?))))?,
@@ -97,7 +105,7 @@ impl Reader<'_> {
             })
         })?;
         let handles = self.list(|reader| Some((String::from_utf8(reader.bytes()?).ok()?, reader.bytes()?)))?;
-        self.0.is_empty().then_some(EpochRecord { partitions, ticks, handles })
+        self.0.is_empty().then_some(EpochRecord { partitions, changes, ticks, handles })
     }
 
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
@@ -135,6 +143,7 @@ mod tests {
     fn records_come_back_and_rubbish_does_not() {
         let record = EpochRecord {
             partitions: vec![("a.ndjson".to_owned(), Offset(0)), ("b.ndjson".to_owned(), Offset(300))],
+            changes: vec![Change::Undeploy { name: "old".to_owned() }],
             ticks: vec![
                 TickRecord { blocks: vec![(0, Offset(5_000_000)), (1, Offset(0))], ended: vec![1], idle: vec![] },
                 TickRecord::default(),
@@ -144,6 +153,10 @@ mod tests {
         let encoded = record.encode();
         assert_eq!(EpochRecord::decode(Epoch(1), &encoded).unwrap(), record);
         (0..encoded.len()).for_each(|end| assert!(EpochRecord::decode(Epoch(1), &encoded[..end]).is_err()));
-        assert_eq!(EpochRecord { partitions: vec![], ..record }.encode().len(), 30, "a few bytes a tick");
+        assert_eq!(
+            EpochRecord { partitions: vec![], changes: vec![], ..record }.encode().len(),
+            31,
+            "a few bytes a tick"
+        );
     }
 }

@@ -12,6 +12,7 @@ use tidemark_engine::ids::{Offset, Partition};
 use tidemark_engine::memory::{MemoryEvent, MemorySource};
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::output::TableKind;
+use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{Again, Next, PortError, Source, SourceStart};
 use tidemark_engine::{Engine, Step};
 
@@ -33,6 +34,10 @@ impl Source for WithAgain {
 
     fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError> {
         self.0.next(partition, wait)
+    }
+
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.0.change_plan(plan)
     }
 
     fn bounded(&self) -> bool {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use support::natives::{Gather, Program};
 use support::script::{Line, ScriptSource};
 use support::*;
+use tidemark_engine::deployment::Deployment;
 use tidemark_engine::descriptor::{ColumnType, Descriptor, InputColumn, OutputColumn};
 use tidemark_engine::enrichment::{TableSnapshot, TableSpec};
 use tidemark_engine::fail_point::{self, no_hook};
@@ -16,6 +17,7 @@ use tidemark_engine::ids::Partition;
 use tidemark_engine::ids::{Epoch, Offset};
 use tidemark_engine::memory::{GroupView, MemoryEvent, MemorySink, MemorySource, NativeMetric, Reply, output};
 use tidemark_engine::metric::{MetricSpec, Overrides};
+use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{Next, PortError, Source, SourceStart, TickLog};
 use tidemark_engine::tick_log::{EpochRecord, TickRecord};
 use tidemark_engine::{Engine, EngineParts, Step};
@@ -147,7 +149,7 @@ fn too_many_windows_for_a_row_are_refused() {
     let descriptor = Descriptor { ..descriptor("w", &*native, window) };
     let factory = tidemark_engine::memory::NativeFactory::new(native);
     let digest = tidemark_engine::ids::Digest([0; 32]);
-    let mistakes = MetricSpec::new(&descriptor, digest, digest, Overrides::default(), factory).expect_err("refused");
+    let mistakes = MetricSpec::new(&descriptor, Deployment::new("w", digest), digest, factory).expect_err("refused");
     assert!(mistakes[0].contains("10,000 windows"), "{mistakes:?}");
 }
 
@@ -304,7 +306,7 @@ fn an_idle_partition_holds_nothing_back() {
         TickRecord { idle: vec![1], ..TickRecord::default() },
     ];
     let partitions = vec![("0".to_owned(), Offset(0)), ("1".to_owned(), Offset(0))];
-    let record = EpochRecord { partitions, ticks, handles: vec![] };
+    let record = EpochRecord { partitions, ticks, ..EpochRecord::default() };
     log.append(Epoch(1), &record.encode()).expect("kept");
     let world = World { tick_log: log, restored: true, bound_ms: 0, ..World::new(Vec::new()) };
     let telemetry = Arc::default();
@@ -371,6 +373,10 @@ impl Source for Renamed {
 
     fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError> {
         self.0.next(partition, wait)
+    }
+
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.0.change_plan(plan)
     }
 
     fn bounded(&self) -> bool {

@@ -78,6 +78,8 @@ struct CaseMetric {
     #[serde(default)]
     allowed_lateness_ms: i64,
     error_budget: Option<u32>,
+    #[serde(default)]
+    reset_state: bool,
 }
 
 fn one() -> u32 {
@@ -121,7 +123,7 @@ impl CaseMetric {
             error_budget: self.error_budget,
             ..Overrides::default()
         };
-        metric_of(&descriptor, native, overrides)
+        MetricSpec { may_reset_state: self.reset_state, ..metric_of(&descriptor, native, overrides) }
     }
 }
 

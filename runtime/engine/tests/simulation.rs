@@ -1,24 +1,28 @@
-//! The simulation: jobs, input and everything that can go wrong are drawn from one seed, and the rows must be those of
-//! a run in which nothing did.
+//! The simulation: jobs, input, changes of the metrics and everything that can go wrong are drawn from one seed, and the
+//! rows must be those of a run in which nothing went wrong.
 //!
 //! `TIDEMARK_SEED=n` runs the one seed that a failure names, `TIDEMARK_SEEDS=n` another number of them.
 
 mod support;
 
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use support::changes::{Schedule, deploy};
 use support::faults::{Faults, Faulty, Images, LiveSource, MemoryCheckpoints, Random};
 use support::natives::{Chain, Gather};
 use support::*;
-use tidemark_engine::descriptor::ColumnType;
+use tidemark_engine::Engine;
+use tidemark_engine::deployment::Change;
+use tidemark_engine::descriptor::{ColumnType, Descriptor};
 use tidemark_engine::fail_point::{self, Hook, no_hook};
 use tidemark_engine::memory::{MemoryEvent, MemorySource, MemoryState, NativeMetric, Row};
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::output::TableKind;
-use tidemark_engine::{Engine, Step};
 
 /// What is drawn for one seed.
 struct Plan {
@@ -28,6 +32,8 @@ struct Plan {
     live: bool,
     input: Vec<Vec<MemoryEvent>>,
     metrics: Vec<Drawn>,
+    /// By the epoch behind which they are made. Those of a calm run change versions and nothing else.
+    changes: BTreeMap<u64, Vec<DrawnChange>>,
     bound_ms: i64,
     tick_records: usize,
     epoch_records: usize,
@@ -35,10 +41,33 @@ struct Plan {
     checkpoint_every: u64,
 }
 
+/// A change of the metrics.
+#[derive(Clone)]
+enum DrawnChange {
+    Deploy { metric: Drawn, paused: bool },
+    Undeploy(String),
+}
+
+impl DrawnChange {
+    fn change(&self, world: &World) -> Change {
+        match self {
+            Self::Undeploy(name) => Change::Undeploy { name: name.clone() },
+            Self::Deploy { metric, paused } => match deploy(world, metric.spec()) {
+                Change::Deploy { mut deployment, reset_state } => {
+                    deployment.paused = *paused;
+                    Change::Deploy { deployment, reset_state }
+                }
+                other => other,
+            },
+        }
+    }
+}
+
 /// A drawn metric; made anew for every life.
 #[derive(Clone)]
 struct Drawn {
     name: String,
+    version: u32,
     native: Arc<dyn NativeMetric>,
     types: Vec<String>,
     window: Value,
@@ -53,8 +82,18 @@ impl Drawn {
             error_budget: Some(self.error_budget),
             ..Overrides::default()
         };
-        let types: Vec<&str> = self.types.iter().map(String::as_str).collect();
-        metric_with(&self.name, self.native.clone(), &types, self.window.clone(), overrides)
+        let filter = if self.types.is_empty() { json!({}) } else { json!({ "type": self.types }) };
+        let window = serde_json::from_value(self.window.clone()).expect("a window");
+        let descriptor = Descriptor {
+            version: format!("{}.0.0", self.version),
+            filter: serde_json::from_value(filter).expect("a filter"),
+            ..descriptor(&self.name, &*self.native, window)
+        };
+        metric_of(&descriptor, self.native.clone(), overrides)
+    }
+
+    fn has_windows(&self) -> bool {
+        ["tumbling", "sliding", "session"].iter().any(|kind| self.window["kind"] == *kind)
     }
 }
 
@@ -79,13 +118,15 @@ fn draw(seed: u64) -> Plan {
         };
         let (name, types) = ("of-first".to_owned(), vec![read]);
         // First, so that it has to be put in order.
-        metrics.insert(0, Drawn { name, native, types, window, lateness_ms: 0, error_budget: 1_000 });
+        metrics.insert(0, Drawn { name, version: 1, native, types, window, lateness_ms: 0, error_budget: 1_000 });
     }
+    let changes = if random.one_in(2) { draw_changes(random, &metrics, calm) } else { BTreeMap::new() };
     Plan {
         calm,
         live: calm && random.one_in(2),
         input: (0..1 + random.below(3)).map(|partition| draw_events(random, partition, disorder, calm)).collect(),
         metrics,
+        changes,
         bound_ms: if calm { disorder + between(random, 0..30) } else { between(random, 0..disorder + 1) },
         tick_records: 1 + random.below(30) as usize,
         epoch_records: 1 + random.below(60) as usize,
@@ -132,7 +173,48 @@ fn draw_metric(random: &mut Random, number: u64, calm: bool) -> Drawn {
     };
     let lateness_ms = if random.one_in(2) { between(random, 0..60) } else { 0 };
     let error_budget = if random.one_in(3) { random.below(3) as u32 } else { 1_000 };
-    Drawn { name: format!("metric-{number}"), native, types, window, lateness_ms, error_budget }
+    Drawn { name: format!("metric-{number}"), version: 1, native, types, window, lateness_ms, error_budget }
+}
+
+fn draw_changes(random: &mut Random, metrics: &[Drawn], calm: bool) -> BTreeMap<u64, Vec<DrawnChange>> {
+    let mut metrics: Vec<Drawn> = metrics.to_vec();
+    let mut changes: BTreeMap<u64, Vec<DrawnChange>> = BTreeMap::new();
+    let mut epoch = 0;
+    for number in 0..1 + random.below(6) {
+        epoch += 1 + random.below(4);
+        let place = random.below(metrics.len() as u64) as usize;
+        let metric = &mut metrics[place];
+        metric.version += 1;
+        let mut change = DrawnChange::Deploy { metric: metric.clone(), paused: false };
+        if !calm {
+            match random.below(6) {
+                0 => {
+                    metric.lateness_ms = between(random, 0..60);
+                    change = DrawnChange::Deploy { metric: metric.clone(), paused: false };
+                }
+                1 if metric.window["kind"] == "tumbling" => {
+                    metric.window["size_ms"] = json!(between(random, 10..150));
+                    metric.window["offset_ms"] = json!(0);
+                    change = DrawnChange::Deploy { metric: metric.clone(), paused: false };
+                }
+                2 if metric.has_windows() => {
+                    change = DrawnChange::Deploy { metric: metric.clone(), paused: true };
+                }
+                3 => {
+                    let new = Drawn { name: format!("new-{number}"), ..draw_metric(random, number, calm) };
+                    change = DrawnChange::Deploy { metric: new.clone(), paused: false };
+                    metrics.push(new);
+                }
+                4 if metric.name.starts_with("new-") => {
+                    change = DrawnChange::Undeploy(metric.name.clone());
+                    metrics.remove(place);
+                }
+                _ => {}
+            }
+        }
+        changes.entry(epoch).or_default().push(change);
+    }
+    changes
 }
 
 fn draw_events(random: &mut Random, partition: u64, disorder: i64, calm: bool) -> Vec<MemoryEvent> {
@@ -165,6 +247,7 @@ struct Sim {
     images: Images,
     deaths: usize,
     lost_disks: usize,
+    changes: AtomicUsize,
 }
 
 impl Sim {
@@ -173,7 +256,7 @@ impl Sim {
         let mut world = World::new(plan.input.clone());
         (world.tick_records, world.epoch_records) = (plan.tick_records, plan.epoch_records);
         world.bound_ms = plan.bound_ms;
-        Self { plan, world, images: Images::default(), deaths: 0, lost_disks: 0 }
+        Self { plan, world, images: Images::default(), deaths: 0, lost_disks: 0, changes: AtomicUsize::new(0) }
     }
 
     /// Opens the job and runs it to the end.
@@ -197,8 +280,11 @@ impl Sim {
         let (state, images) = (self.world.state.clone(), self.images.clone());
         parts.checkpoints = Some(Box::new(MemoryCheckpoints { state, images }));
         let mut engine = Engine::open(parts).expect("opens").with_retry_pause(Duration::ZERO);
-        while engine.step().expect("steps") != Step::Finished {}
+        let changes = self.plan.changes.iter();
+        let changes = changes.map(|(epoch, all)| (*epoch, all.iter().map(|one| one.change(&self.world)).collect()));
+        let (made, _) = Schedule(changes.collect()).drive(&mut engine);
         assert_eq!(self.world.state.size().1, 0, "no timer outlives the input");
+        self.changes.fetch_add(made, Ordering::Relaxed);
     }
 
     /// Lives of drawn length, with drawn losses between them, and at last one that lasts.
@@ -206,7 +292,8 @@ impl Sim {
         let random = &mut Random::new(!seed);
         for _ in 0..random.below(10) {
             self.draw_life(random);
-            let point = fail_point::ALL[random.below(fail_point::ALL.len() as u64) as usize];
+            let points: Vec<_> = fail_point::ALL.iter().chain(&fail_point::OF_CHANGES).collect();
+            let point = points[random.below(points.len() as u64) as usize];
             let (nth, seed) = (1 + random.below(3) as usize, random.next());
             if dies(|| self.live(deadly_hook(point, nth), seed, 8)) {
                 self.deaths += 1;
@@ -246,7 +333,9 @@ impl Sim {
 /// order of arrival.
 fn without_ticks((kind, mut row): Row) -> Row {
     if let Some(fields) = row.as_object_mut() {
-        fields.remove("epoch");
+        for name in ["epoch", "version", "digest"] {
+            fields.remove(name);
+        }
         if kind != TableKind::Events {
             fields.remove("row_id");
         }
@@ -263,10 +352,14 @@ struct Tally {
     deaths: usize,
     lost_disks: usize,
     rows: usize,
+    changes: usize,
 }
 
 fn simulate(seed: u64) -> Tally {
-    let calm_run = Sim::new(seed);
+    let mut calm_run = Sim::new(seed);
+    if calm_run.plan.calm {
+        calm_run.plan.changes.clear();
+    }
     calm_run.live(no_hook(), seed, 0);
     let mut sim = Sim::new(seed);
     sim.disturb(seed);
@@ -283,7 +376,7 @@ fn simulate(seed: u64) -> Tally {
         rows.len(),
         expected.len()
     );
-    Tally { deaths: sim.deaths, lost_disks: sim.lost_disks, rows: rows.len() }
+    Tally { deaths: sim.deaths, lost_disks: sim.lost_disks, rows: rows.len(), changes: sim.changes.into_inner() }
 }
 
 #[test]
@@ -294,7 +387,7 @@ fn whatever_goes_wrong_the_rows_are_the_same() {
         None => 0..number("TIDEMARK_SEEDS").unwrap_or(200),
     };
     let count = seeds.end - seeds.start;
-    let mut total = Tally { deaths: 0, lost_disks: 0, rows: 0 };
+    let mut total = Tally { deaths: 0, lost_disks: 0, rows: 0, changes: 0 };
     for seed in seeds {
         let tally = catch_unwind(AssertUnwindSafe(|| simulate(seed))).unwrap_or_else(|panic| {
             eprintln!("TIDEMARK_SEED={seed} shows it");
@@ -303,8 +396,12 @@ fn whatever_goes_wrong_the_rows_are_the_same() {
         total.deaths += tally.deaths;
         total.lost_disks += tally.lost_disks;
         total.rows += tally.rows;
+        total.changes += tally.changes;
     }
-    println!("{count} seeds: {} deaths, {} lost disks, {} rows", total.deaths, total.lost_disks, total.rows);
-    let enough = total.deaths as u64 > count && total.lost_disks as u64 > count / 4;
+    println!(
+        "{count} seeds: {} deaths, {} lost disks, {} changes, {} rows",
+        total.deaths, total.lost_disks, total.changes, total.rows
+    );
+    let enough = total.deaths as u64 > count && total.lost_disks as u64 > count / 4 && total.changes > 20;
     assert!(count < 100 || enough, "the simulation is too gentle to show anything");
 }

@@ -12,6 +12,7 @@ use tidemark_engine::fail_point::no_hook;
 use tidemark_engine::ids::{Offset, Partition};
 use tidemark_engine::memory::MemorySource;
 use tidemark_engine::metric::Overrides;
+use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{Next, PortError, Positions, Source, SourceStart};
 use tidemark_engine::{Engine, Step};
 
@@ -38,6 +39,10 @@ impl Source for Begins {
 
     fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError> {
         self.source.next(partition, wait)
+    }
+
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.source.change_plan(plan)
     }
 
     fn bounded(&self) -> bool {
@@ -100,6 +105,10 @@ impl Source for Cleansed {
         let added = format!(r#"{{"table.field":"from {}"}}"#, partition.0);
         block.enrichments = vec![(0, added.into())];
         Ok(Next::Block(block))
+    }
+
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.source.change_plan(plan)
     }
 
     fn bounded(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::client::ServerArguments;
 use crate::config::log::LogFormat;
 use crate::config::overrides::{self, Overrides};
 use clap::{Args, Parser, Subcommand};
@@ -61,6 +62,10 @@ pub enum Command {
     /// Look at metric modules.
     #[command(subcommand)]
     Module(ModuleCommand),
+    /// Change the metrics of a running job.
+    Metric(MetricArguments),
+    /// Derive rows again from the archive, and compare them with those that were written. The job must not run.
+    Verify(VerifyArguments),
     /// Query the tables of a data folder or an object store: events, metrics, dead_letters, and one view per metric.
     Sql(SqlArguments),
     /// List the steps at which a test can end the process.
@@ -171,6 +176,145 @@ pub enum ModuleCommand {
         /// The component, a `.wasm` file, or a configuration, a `.toml` file.
         file: PathBuf,
     },
+    /// Upload a module to a running job, and wait until it is admitted.
+    Push {
+        /// The component, a `.wasm` file.
+        file: PathBuf,
+        /// The ed25519 signature of its SHA-256 digest, as hexadecimal digits.
+        #[arg(long, value_name = "HEX")]
+        signature: Option<String>,
+        /// The job.
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// List the modules of a running job.
+    List {
+        /// The job.
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Show what a module of a running job says of itself.
+    Show {
+        /// Its digest.
+        digest: String,
+        /// The job.
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Remove a module that nothing needs from a running job.
+    Remove {
+        /// Its digest.
+        digest: String,
+        /// The job.
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+}
+
+/// `tidemark verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArguments {
+    /// The configuration, a TOML file.
+    pub config: PathBuf,
+    /// The metric.
+    #[arg(long, value_name = "NAME")]
+    pub metric: String,
+    /// Rows of this key only.
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Rows with an event time from here on, in milliseconds since 1970.
+    #[arg(long, value_name = "MS")]
+    pub from: Option<i64>,
+    /// Rows with an event time before.
+    #[arg(long, value_name = "MS")]
+    pub until: Option<i64>,
+    /// The data folder, where it is not the configured one.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// `tidemark metric`.
+#[derive(Debug, Args)]
+pub struct MetricArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: MetricCommand,
+    /// The job.
+    #[command(flatten)]
+    pub server: ServerArguments,
+}
+
+/// What can be done with the metrics of a running job.
+#[derive(Debug, Subcommand)]
+pub enum MetricCommand {
+    /// Deploy a metric, or another version of it.
+    Deploy(DeployArguments),
+    /// List what the job runs.
+    List,
+    /// Show one metric.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Let open windows end, and take no new ones.
+    Pause {
+        /// Its name.
+        name: String,
+    },
+    /// End a pause.
+    Resume {
+        /// Its name.
+        name: String,
+    },
+    /// Take a metric away, with its state.
+    Undeploy {
+        /// Its name.
+        name: String,
+    },
+    /// Go back to the version before, from now on.
+    Rollback {
+        /// Its name.
+        name: String,
+        /// Drop state that the version cannot take over.
+        #[arg(long)]
+        reset_state: bool,
+    },
+    /// Run a candidate beside the live metric.
+    Shadow(DeployArguments),
+    /// Compare the candidate with the live metric.
+    Diff {
+        /// The live metric.
+        name: String,
+    },
+    /// Put the candidate in the place of the live metric.
+    Promote {
+        /// The live metric.
+        name: String,
+        /// Drop state that the candidate cannot take over.
+        #[arg(long)]
+        reset_state: bool,
+    },
+    /// Take the candidate away.
+    Discard {
+        /// The live metric.
+        name: String,
+    },
+}
+
+/// What to deploy.
+#[derive(Debug, Args)]
+pub struct DeployArguments {
+    /// The metric's name.
+    pub name: String,
+    /// The module: `sha256:…`, or a `.wasm` file, which is pushed first.
+    #[arg(long, value_name = "DIGEST|FILE")]
+    pub module: Option<String>,
+    /// A TOML file with further fields of `[[metric]]`.
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// Drop state that the version cannot take over.
+    #[arg(long)]
+    pub reset_state: bool,
 }
 
 /// `tidemark sql`.
@@ -199,6 +343,7 @@ impl Cli {
                 Overrides { input: run.input.clone(), data: run.data.clone(), workers: run.workers, ..logging }
             }
             Command::Serve(serve) => Overrides { data: serve.data.clone(), ..logging },
+            Command::Verify(verify) => Overrides { data: verify.data.clone(), ..logging },
             _ => logging,
         }
     }

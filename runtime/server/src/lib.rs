@@ -4,19 +4,26 @@
 
 pub mod catalogue;
 pub mod cli;
+pub mod client;
 pub mod command;
 pub mod config;
+pub mod control;
 pub mod describe;
 pub mod exit;
+pub mod fairness;
 pub mod http;
 pub mod kill;
 pub mod lineage;
 pub mod live;
 pub mod log;
 pub mod memory;
+pub mod modules;
+pub mod operate;
 pub mod progress;
 pub mod row_store;
+pub mod shadow;
 pub mod signals;
 pub mod telemetry;
 pub mod trial;
+pub mod verify;
 pub mod wiring;

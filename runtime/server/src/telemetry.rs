@@ -12,7 +12,7 @@ use crate::lineage::LineageTelemetry;
 use exposition::{Exposition, Kind::Counter, Kind::Gauge};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use tidemark_engine::telemetry::{StageTelemetry, Telemetry};
 use tidemark_state::StateInspector;
@@ -30,22 +30,22 @@ pub struct Exporter {
     started: Instant,
     ready: AtomicBool,
     engine: Arc<Telemetry>,
-    guests: BTreeMap<String, Arc<GuestTelemetry>>,
+    guests: Mutex<BTreeMap<String, Arc<GuestTelemetry>>>,
     state: OnceLock<StateInspector>,
     kafka: OnceLock<KafkaWatch>,
     lineage: OnceLock<Arc<LineageTelemetry>>,
 }
 
 impl Exporter {
-    /// For the job of this name, with the counters of its metrics' sandboxes by metric name.
+    /// For the job of this name.
     #[must_use]
-    pub fn new(job: &str, engine: Arc<Telemetry>, guests: BTreeMap<String, Arc<GuestTelemetry>>) -> Self {
+    pub fn new(job: &str, engine: Arc<Telemetry>) -> Self {
         Self {
             job: job.to_owned(),
             started: Instant::now(),
             ready: AtomicBool::new(false),
             engine,
-            guests,
+            guests: Mutex::default(),
             state: OnceLock::new(),
             kafka: OnceLock::new(),
             lineage: OnceLock::new(),
@@ -73,6 +73,11 @@ impl Exporter {
         if let Some(lineage) = lineage {
             let _ = self.lineage.set(lineage);
         }
+    }
+
+    /// Tells the counters of a metric's sandbox from now on, in place of those that it had.
+    pub fn watch_guest(&self, metric: &str, guest: Arc<GuestTelemetry>) {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner).insert(metric.to_owned(), guest);
     }
 
     /// Says whether the job runs.
@@ -132,6 +137,20 @@ impl Exporter {
         text.single("tidemark_commit_seconds", Gauge, "Duration of the last commit.", commit);
         text.durations("tidemark_commit_duration_seconds", "Durations of commits.", &engine.commits);
         text.durations("tidemark_epoch_duration_seconds", "Durations of epochs, commit included.", &engine.epochs);
+        let seconds = |gauge: i64| gauge as f64 * NANOSECONDS;
+        text.single("tidemark_metric_changes_total", Counter, "Changes of the metrics.", engine.changes.get() as f64);
+        text.single(
+            "tidemark_metric_change_seconds",
+            Gauge,
+            "How long the last change of the metrics held processing up.",
+            seconds(engine.change_ns.get()),
+        );
+        text.single(
+            "tidemark_metric_change_max_seconds",
+            Gauge,
+            "The longest that a change of the metrics held processing up.",
+            seconds(engine.change_max_ns.get()),
+        );
         let dirty = engine.dirty_bytes.get() as f64;
         text.single("tidemark_state_dirty_bytes", Gauge, "Changes of state not committed yet.", dirty);
         text.family("tidemark_watermark_seconds", Gauge, "The source's watermark, as a Unix time.");
@@ -169,8 +188,10 @@ impl Exporter {
     }
 
     fn render_guests(&self, text: &mut Exposition) {
-        let guests: Vec<(&String, TelemetrySnapshot)> =
-            self.guests.iter().map(|(metric, guest)| (metric, guest.snapshot())).collect();
+        let guests: Vec<(String, TelemetrySnapshot)> = {
+            let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+            guests.iter().map(|(metric, guest)| (metric.clone(), guest.snapshot())).collect()
+        };
         let counters: [(&str, &str, Reading<TelemetrySnapshot>); 6] = [
             ("tidemark_sandbox_instances_total", "Instances made.", |guest| guest.instances as f64),
             ("tidemark_sandbox_traps_total", "Calls that trapped.", |guest| guest.traps as f64),
@@ -185,6 +206,8 @@ impl Exporter {
             text.family(name, Counter, help);
             guests.iter().for_each(|(metric, guest)| text.sample(&[("metric", metric)], value(guest)));
         }
+        text.family("tidemark_sandbox_memory_bytes", Gauge, "The most memory that one instance has had.");
+        guests.iter().for_each(|(metric, guest)| text.sample(&[("metric", metric)], guest.memory_bytes as f64));
     }
 }
 

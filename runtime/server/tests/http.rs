@@ -1,6 +1,5 @@
 //! Health and telemetry over HTTP, and who may see them.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ const TOKEN: &str = "0123456789abcdef";
 
 async fn serve(token: Option<&str>) -> (Server, Arc<Exporter>, Arc<Telemetry>) {
     let telemetry = Arc::new(Telemetry::default());
-    let exporter = Arc::new(Exporter::new("test", telemetry.clone(), BTreeMap::new()));
+    let exporter = Arc::new(Exporter::new("test", telemetry.clone()));
     let secret = token.map(|token| Secret::new(token).expect("a sound token"));
     let tokens = secret.into_iter().map(|secret| Token { scope: Scope::Read, secret }).collect();
     let settings = HttpSettings { listen: Some(([127, 0, 0, 1], 0).into()), tokens, ..HttpSettings::default() };

@@ -50,6 +50,7 @@ pub use mistake::{Mistake, Position, Subject};
 
 use guest::SqlFactory;
 use plan::{Planned, Program};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidemark_engine::descriptor::{ColumnType, Descriptor, OutputColumn};
@@ -57,7 +58,7 @@ use tidemark_engine::guest::GuestFactory;
 use tidemark_engine::ids::Digest;
 
 /// A metric as its author writes it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Definition {
     /// The metric's name.
     pub name: String,
@@ -72,7 +73,7 @@ pub struct Definition {
 }
 
 /// A name for a path in the event.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ColumnDefinition {
     /// The name: lower-case letters, digits and underscores.
     pub name: String,
@@ -83,7 +84,7 @@ pub struct ColumnDefinition {
 }
 
 /// What a statement can refer to besides its own columns.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Surroundings {
     /// The other metrics of the job and the columns of their rows, which FROM can read.
     pub metrics: BTreeMap<String, Vec<OutputColumn>>,

@@ -3,7 +3,7 @@
 use crate::database::{Database, StageSizes, put_stage_size};
 use crate::error::StateError;
 use crate::inspect::{LastCommit, StateInspector};
-use crate::options::META;
+use crate::options::{META, STATE};
 use crate::settings::StateSettings;
 use crate::shard::RocksShard;
 use rocksdb::WriteBatch;
@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tidemark_dataflow::{KeyGroup, KeyGroups};
+use tidemark_engine::ids::StageId;
 use tidemark_engine::ports::{MetaBatch, PortError, StateBackend, StateShard};
 
 /// [`StateBackend`] on a RocksDB database.
@@ -117,6 +118,10 @@ impl StateBackend for RocksState {
         for shard in &shards {
             shard.write_changes(&mut batch, &mut sizes);
         }
+        for &stage in &meta.dropped {
+            self.database.drop_stage(&mut batch, stage);
+            sizes.remove(&stage);
+        }
         for (&stage, &size) in sizes.iter().filter(|(stage, size)| self.sizes.get(stage) != Some(size)) {
             put_stage_size(&mut batch, stage, size);
         }
@@ -126,10 +131,18 @@ impl StateBackend for RocksState {
         let caches: Vec<_> = shards.iter().map(|shard| shard.cache_telemetry()).collect();
 
         self.database.write(batch)?;
-        shards.into_iter().for_each(RocksShard::committed);
+        for shard in shards {
+            shard.committed();
+            meta.dropped.iter().for_each(|stage| shard.forget(*stage));
+        }
         self.sizes = sizes;
         self.last_commit.record(caches.into_iter(), commit_bytes as u64, &self.sizes);
         Ok(())
+    }
+
+    fn sample(&self, stage: StageId, limit: usize) -> Result<Vec<Vec<u8>>, PortError> {
+        let entries = self.database.scan(STATE, &stage.0.to_be_bytes(), limit)?;
+        Ok(entries.into_iter().map(|(_, value)| value).collect())
     }
 
     fn snapshot(&self, into: &Path) -> Result<(), PortError> {

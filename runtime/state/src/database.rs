@@ -8,6 +8,7 @@
 //! | `size`, stage `u16` | live entries `u64`, bytes of their keys and values `u64` |
 
 use crate::error::StateError;
+use crate::layout;
 use crate::options;
 use crate::settings::StateSettings;
 use crate::view::View;
@@ -153,6 +154,15 @@ impl Database {
         Checkpoint::new(&self.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(into))
             .map_err(|error| StateError::of_rocksdb(into, error))
+    }
+
+    /// Adds to `batch` that everything of `stage` goes: behind whatever the batch has of it already.
+    pub(crate) fn drop_stage(&self, batch: &mut WriteBatch, stage: StageId) {
+        let (from, to) = (stage.0.to_be_bytes().to_vec(), layout::behind_stage(stage));
+        for column in [options::STATE, options::TIMERS] {
+            batch.delete_range_cf(self.column(column), &from, &to);
+        }
+        batch.delete([SIZE_KEY, &stage.0.to_be_bytes()].concat());
     }
 
     /// Estimated entries, bytes of files and bytes of memory tables, over state and timers.

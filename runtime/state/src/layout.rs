@@ -43,6 +43,15 @@ pub(crate) fn group_prefix(stage: StageId, group: KeyGroup) -> [u8; PREFIX] {
     [a, b, c, d]
 }
 
+/// The end of the keys of a stage, exclusive.
+pub(crate) fn behind_stage(stage: StageId) -> Vec<u8> {
+    match stage.0.checked_add(1) {
+        Some(next) => next.to_be_bytes().to_vec(),
+        // Key groups are below 32,768.
+        None => vec![u8::MAX; 3],
+    }
+}
+
 /// All keys of one key group of a stage, half-open. There are at most 32,768 key groups, so each has a successor.
 pub(crate) fn group_range(stage: StageId, group: KeyGroup) -> Range<[u8; PREFIX]> {
     group_prefix(stage, group)..group_prefix(stage, KeyGroup(group.0 + 1))

@@ -84,6 +84,11 @@ impl RocksShard {
         self.timers.committed();
     }
 
+    /// The stage was dropped. What the cache has of it is never asked for again, and leaves when room is needed.
+    pub(crate) fn forget(&mut self, stage: StageId) {
+        self.timers.forget(stage);
+    }
+
     /// What the cache did, and its present entries, bytes and pinned bytes.
     pub(crate) fn cache_telemetry(&self) -> (CacheCounters, [u64; 3]) {
         let cache = &self.cache;

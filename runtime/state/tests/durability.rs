@@ -6,9 +6,9 @@ use common::{commit, content, due, files, key, key_groups, log, open, settings, 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use tidemark_dataflow::{KeyGroup, KeyGroups};
+use tidemark_dataflow::{EventTime, KeyGroup, KeyGroups};
 use tidemark_engine::ids::StageId;
-use tidemark_engine::ports::{MetaBatch, PortError, StateBackend};
+use tidemark_engine::ports::{MetaBatch, PortError, StateBackend, StateShard};
 use tidemark_state::{RocksState, StateError};
 
 /// Three commits: commit `n` sets value `n`, a timer at `n` and meta `n`, all of the same 100 keys.
@@ -24,7 +24,7 @@ fn three_commits(folder: &Path) -> Vec<u64> {
             }
             shard.set_timer(StageId(1), KeyGroup(group), timer(number.into(), b"timer"));
         }
-        let meta = MetaBatch { puts: vec![(b"epoch".to_vec(), vec![number])], deletes: vec![] };
+        let meta = MetaBatch { puts: vec![(b"epoch".to_vec(), vec![number])], ..MetaBatch::default() };
         state.commit(&mut shards, &meta).expect("commit");
         ends.push(fs::metadata(log(folder)).expect("a log").len());
     }
@@ -237,9 +237,45 @@ fn meta_is_set_deleted_and_listed_by_prefix() {
     let mut state = open(folder.path());
     let entry = |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec());
     let puts = vec![entry(b"sink/b", b"2"), entry(b"sink/a", b"1"), entry(b"sinl", b"3"), entry(b"sin", b"4")];
-    state.commit(&mut [], &MetaBatch { puts, deletes: vec![] }).expect("commit");
+    state.commit(&mut [], &MetaBatch { puts, ..MetaBatch::default() }).expect("commit");
     assert_eq!(state.meta_prefix(b"sink/").expect("meta"), [entry(b"sink/a", b"1"), entry(b"sink/b", b"2")]);
-    state.commit(&mut [], &MetaBatch { puts: vec![], deletes: vec![b"sink/a".to_vec()] }).expect("commit");
+    state.commit(&mut [], &MetaBatch { deletes: vec![b"sink/a".to_vec()], ..MetaBatch::default() }).expect("commit");
     assert_eq!(state.meta(b"sink/a").expect("meta"), None);
     assert_eq!(state.meta(b"sinl").expect("meta"), Some(b"3".to_vec()));
+}
+
+/// Everything of a stage goes with one commit, what that very commit wrote included, and nothing of its neighbours.
+#[test]
+fn a_dropped_stage_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut state = open(folder.path());
+    let mut shards = state.shards(1).expect("shards");
+    let fill = |shards: &mut Vec<Box<dyn StateShard>>, items: std::ops::Range<u16>| {
+        for stage in 1..=3 {
+            for group in 0..5 {
+                for item in items.clone() {
+                    shards[0].put(&key(stage, group, item), b"value");
+                }
+                shards[0].set_timer(StageId(stage), KeyGroup(group), timer(items.start.into(), b"timer"));
+            }
+        }
+    };
+    fill(&mut shards, 0..10);
+    commit(&mut state, &mut shards);
+    assert_eq!(state.sample(StageId(2), 7).expect("values"), vec![b"value".to_vec(); 7]);
+    fill(&mut shards, 10..12);
+    let meta = MetaBatch { dropped: vec![StageId(2)], ..MetaBatch::default() };
+    state.commit(&mut shards, &meta).expect("commit");
+    for _ in 0..2 {
+        assert!(content(&state).iter().all(|(key, _)| key[..2] != [0, 2]));
+        assert_eq!(content(&state).len(), 2 * 5 * 12);
+        assert!(state.sample(StageId(2), 7).expect("values").is_empty());
+        assert!(!state.inspector().telemetry().expect("telemetry").stages.contains_key(&StageId(2)));
+        assert_eq!(due(&mut shards[0], 2, i64::MAX, 100), []);
+        assert_eq!(shards[0].count_due(StageId(3), EventTime(100), 100).expect("counts"), 10);
+        drop(std::mem::take(&mut shards));
+        drop(state);
+        state = open(folder.path());
+        shards = state.shards(1).expect("shards");
+    }
 }

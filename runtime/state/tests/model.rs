@@ -205,8 +205,10 @@ impl<'a> Pair<'a> {
     fn commit(&mut self) -> Result<(), TestCaseError> {
         let model = &mut self.model;
         model.now.commits += 1;
-        let meta =
-            MetaBatch { puts: vec![(b"commits".to_vec(), model.now.commits.to_be_bytes().to_vec())], deletes: vec![] };
+        let meta = MetaBatch {
+            puts: vec![(b"commits".to_vec(), model.now.commits.to_be_bytes().to_vec())],
+            ..MetaBatch::default()
+        };
         let state = self.state.as_mut().expect("open");
         state.commit(&mut self.shards, &meta).expect("commit");
         model.committed = model.now.clone();

@@ -61,6 +61,7 @@ impl WasmGuest {
         };
         let fresh = instance.is_fresh();
         let result = self.run(job, &mut instance, allowance)?;
+        self.factory.telemetry().holds(instance.linear_memory());
         if result.is_ok() {
             self.instance = Some(instance);
         }

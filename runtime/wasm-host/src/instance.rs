@@ -192,6 +192,11 @@ pub(crate) struct Allowance {
 }
 
 impl Instance {
+    /// Linear memory that it has.
+    pub(crate) fn linear_memory(&self) -> usize {
+        self.store.data().memory.used
+    }
+
     /// Whether no call was made yet but `describe` and `configure`.
     pub(crate) const fn is_fresh(&self) -> bool {
         !self.used

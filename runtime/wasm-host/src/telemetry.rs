@@ -19,6 +19,7 @@ pub struct GuestTelemetry {
     malformed: AtomicU64,
     verdicts: AtomicU64,
     busy_nanos: AtomicU64,
+    memory_bytes: AtomicU64,
 }
 
 /// Their values at one moment.
@@ -48,6 +49,8 @@ pub struct TelemetrySnapshot {
     pub verdicts: u64,
     /// Time that workers spent in calls, everything included.
     pub busy: Duration,
+    /// The most linear memory that one instance has had.
+    pub memory_bytes: u64,
 }
 
 impl GuestTelemetry {
@@ -67,6 +70,7 @@ impl GuestTelemetry {
             malformed: self.malformed.load(Relaxed),
             verdicts: self.verdicts.load(Relaxed),
             busy: Duration::from_nanos(self.busy_nanos.load(Relaxed)),
+            memory_bytes: self.memory_bytes.load(Relaxed),
         }
     }
 
@@ -81,6 +85,10 @@ impl GuestTelemetry {
     pub(crate) fn returned(&self, emitted_rows: usize, group_failures: usize) {
         self.emitted_rows.fetch_add(emitted_rows as u64, Relaxed);
         self.group_failures.fetch_add(group_failures as u64, Relaxed);
+    }
+
+    pub(crate) fn holds(&self, memory_bytes: usize) {
+        self.memory_bytes.fetch_max(memory_bytes as u64, Relaxed);
     }
 
     pub(crate) fn instantiated(&self) {

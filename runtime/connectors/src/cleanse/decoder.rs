@@ -59,8 +59,8 @@ impl Decoder {
     }
 
     /// Decodes a block: every record becomes a row or a dead letter.
-    pub fn decode(&mut self, block: RawBlock) -> EventBatch {
-        let RawBlock { partition, start, end, buffer, records, enrichments, watermark } = block;
+    pub fn decode(&mut self, block: &RawBlock) -> EventBatch {
+        let RawBlock { partition, start, end, ref buffer, ref records, ref enrichments, watermark } = *block;
         let count = records.len();
         let mut batch = EventBatch {
             partition,
@@ -77,8 +77,8 @@ impl Decoder {
             ..EventBatch::default()
         };
         self.types.next_block();
-        let mut enrichments = enrichments.into_iter().peekable();
-        for (place, record) in records.into_iter().enumerate() {
+        let mut enrichments = enrichments.iter().peekable();
+        for (place, record) in records.iter().enumerate() {
             let text = &buffer[record.range.start as usize..record.range.end as usize];
             let row = match record.too_long {
                 Some(length) => Err(too_long(length)),
@@ -92,7 +92,7 @@ impl Decoder {
                         .enrichments
                         .extend(added.map(|(_, json)| (row, buffer.slice(json.start as usize..json.end as usize))));
                     batch.offsets.push(record.offset);
-                    batch.raw.ranges.push(record.range);
+                    batch.raw.ranges.push(record.range.clone());
                 }
                 Err(Refused { reason, detail, event_time }) => batch.dead.push(DeadLetter {
                     reason,
@@ -104,7 +104,7 @@ impl Decoder {
                 }),
             }
         }
-        batch.raw.buffer = buffer;
+        batch.raw.buffer = buffer.clone();
         batch.types = self.types.block_types();
         batch.columns = self.finish_columns(batch.rows());
         batch

@@ -47,7 +47,7 @@ fn settings(toml: &str) -> CleanseSettings {
 }
 
 fn decode_with(settings: &CleanseSettings, slots: &[(&str, ColumnType)], lines: &[&[u8]]) -> EventBatch {
-    Decoder::new(settings, plan(slots)).expect("good settings").decode(block(lines))
+    Decoder::new(settings, plan(slots)).expect("good settings").decode(&block(lines))
 }
 
 fn decode(slots: &[(&str, ColumnType)], lines: &[&[u8]]) -> EventBatch {
@@ -203,7 +203,7 @@ fn bad_records_are_dead_letters_and_leave_no_trace_in_the_columns() {
 fn a_record_that_was_cut_is_a_dead_letter_with_its_beginning() {
     let mut cut = block(&[b"{\"type\":\"t\"", &event("{}")]);
     cut.records[0].too_long = Some(10_000_000);
-    let batch = Decoder::new(&CleanseSettings::default(), plan(&[])).expect("good settings").decode(cut);
+    let batch = Decoder::new(&CleanseSettings::default(), plan(&[])).expect("good settings").decode(&cut);
     assert_eq!((batch.rows(), batch.dead.len()), (1, 1));
     assert_eq!((batch.dead[0].reason, batch.dead[0].payload.as_ref()), (Reason::TooLong, &b"{\"type\":\"t\""[..]));
     assert!(batch.dead[0].detail.contains("10000000"));
@@ -222,7 +222,7 @@ fn ids_types_and_interest_are_per_row() {
         br#"{"type":"a","timestamp":"1767908945298"}"#,
     ];
     for _ in 0..2 {
-        let batch = decoder.decode(block(&lines));
+        let batch = decoder.decode(&block(&lines));
         assert_eq!(batch.interest, [0b10_0001, 0b10_0000, 0b10_0001, 0b10_0001]);
         assert_eq!(batch.type_ids, [0, 1, 0, 0]);
         assert_eq!(batch.types, [Arc::from("a"), Arc::from("b")]);
@@ -457,7 +457,7 @@ fn what_was_added_before_stays_with_its_row() {
     block.buffer = bytes.into();
     block.enrichments = vec![(1, at..at + 19), (2, at + 19..at + 38)];
     block.watermark = Carried::At(7);
-    let batch = Decoder::new(&CleanseSettings::default(), plan(&[])).expect("good settings").decode(block);
+    let batch = Decoder::new(&CleanseSettings::default(), plan(&[])).expect("good settings").decode(&block);
     assert_eq!((batch.rows(), batch.dead.len(), batch.watermark), (2, 1, Carried::At(7)));
     assert_eq!(batch.enrichments, [(1, Bytes::from_static(br#"{"o.address":"0x2"}"#))]);
 }

@@ -24,6 +24,11 @@ impl<O: Origin> Inline<O> {
         inline
     }
 
+    /// Decodes every block from now on with `decoder`: none was decoded ahead.
+    pub(crate) fn change_decoder(&mut self, decoder: Decoder) {
+        self.decoder = decoder;
+    }
+
     /// The next block of a partition. Adds the names of new partitions.
     pub(crate) fn next(
         &mut self,
@@ -36,7 +41,7 @@ impl<O: Origin> Inline<O> {
             self.look_for_partitions(names)?;
             let Some(feed) = self.feeds.get_mut(partition.0 as usize) else { return Ok(Next::End) };
             match self.origin.next(feed)? {
-                Cut::Block(block) => return Ok(Next::Block(self.decoder.decode(block))),
+                Cut::Block(block) => return Ok(Next::Block(self.decoder.decode(&block))),
                 Cut::End => return Ok(Next::End),
                 Cut::Waiting => {
                     let left = deadline.saturating_duration_since(Instant::now());

@@ -27,8 +27,10 @@ use cutter::BlockLimits;
 use lines::Lines;
 use places::Places;
 use running::Running;
+use std::sync::Arc;
 use std::time::Duration;
 use tidemark_engine::ids::Partition;
+use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{Next, PortError, Source, SourceStart};
 
 /// How long a live source rests when nothing comes.
@@ -80,6 +82,10 @@ impl Source for RecordSource {
 
     fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError> {
         running::next(&mut self.running, partition, wait, &mut self.names)
+    }
+
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        running::change_plan(&mut self.running, &self.cleanse, plan)
     }
 
     fn bounded(&self) -> bool {

@@ -8,6 +8,10 @@
 //! The reader puts the receiving end of a block's reply into the partition's queue before the block is decoded, so that
 //! the order of the queue is the order of the partition whoever decodes first. It passes over partitions whose queue is
 //! full and waits for a wake-up when all are.
+//!
+//! When what is extracted changes, decoders take the new plan for the next block. Blocks that are decoded already keep
+//! their records until the engine takes them; those of an older plan are then decoded once more, so that what the engine
+//! sees changes at one moment, whatever was decoded ahead.
 
 use super::cutter::Cut;
 use super::error::SourceError;
@@ -15,6 +19,8 @@ use super::origin::Origin;
 use super::{POLL, RESCAN};
 use crate::cleanse::{Decoder, RawBlock};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tidemark_engine::batch::EventBatch;
@@ -27,7 +33,7 @@ const ANNOUNCEMENTS: usize = 64;
 /// What stands in a partition's queue.
 enum Ahead {
     /// A block that is being decoded or is decoded already.
-    Block(Receiver<EventBatch>),
+    Block(Receiver<Decoded>),
     End,
     Failed(PortError),
 }
@@ -35,7 +41,57 @@ enum Ahead {
 /// A block for the decoders.
 struct Work {
     block: RawBlock,
-    reply: Sender<EventBatch>,
+    reply: Sender<Decoded>,
+}
+
+/// A block and what a decoder made of it.
+struct Decoded {
+    block: RawBlock,
+    batch: EventBatch,
+    /// Of the decoder.
+    version: u64,
+}
+
+/// The decoder that others are made like, and its version. Every change of what is extracted makes another one.
+struct Pattern {
+    decoder: Mutex<Decoder>,
+    version: AtomicU64,
+}
+
+impl Pattern {
+    /// A decoder that does the same, and its version.
+    fn copy(&self) -> (Decoder, u64) {
+        let decoder = self.decoder.lock().unwrap_or_else(PoisonError::into_inner);
+        (decoder.fork(), self.version.load(Ordering::Acquire))
+    }
+
+    fn replace(&self, new: Decoder) {
+        let mut decoder = self.decoder.lock().unwrap_or_else(PoisonError::into_inner);
+        *decoder = new;
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// One decoder, that follows the pattern.
+struct Follower {
+    pattern: Arc<Pattern>,
+    decoder: Decoder,
+    version: u64,
+}
+
+impl Follower {
+    fn of(pattern: &Arc<Pattern>) -> Self {
+        let (decoder, version) = pattern.copy();
+        Self { pattern: Arc::clone(pattern), decoder, version }
+    }
+
+    fn decode(&mut self, block: RawBlock) -> Decoded {
+        if self.version != self.pattern.version.load(Ordering::Acquire) {
+            (self.decoder, self.version) = self.pattern.copy();
+        }
+        let batch = self.decoder.decode(&block);
+        Decoded { block, batch, version: self.version }
+    }
 }
 
 /// A partition that turned up while reading.
@@ -52,13 +108,15 @@ pub(crate) struct Pipeline {
     wake: Option<Sender<()>>,
     live: bool,
     threads: Vec<JoinHandle<()>>,
+    /// Decodes again what an older decoder has decoded ahead.
+    again: Follower,
 }
 
 impl Pipeline {
     pub(crate) fn start<O: Origin>(
         origin: O,
         names: &[String],
-        decoder: &Decoder,
+        decoder: Decoder,
         decoders: usize,
         prefetch: usize,
     ) -> Result<Self, PortError> {
@@ -68,9 +126,10 @@ impl Pipeline {
         let (may_block, live) = (origin.may_block(), origin.live());
         let mut reader = Reader { origin, prefetch, work, announce, woken, feeds: Vec::new(), scanned: Instant::now() };
         let queues = names.iter().map(|name| Some(reader.add(name))).collect();
+        let pattern = Arc::new(Pattern { decoder: Mutex::new(decoder), version: AtomicU64::new(0) });
         let mut threads = Vec::with_capacity(decoders + 1);
         for _ in 0..decoders {
-            let (mut decoder, blocks) = (decoder.fork(), blocks.clone());
+            let (mut decoder, blocks) = (Follower::of(&pattern), blocks.clone());
             let decode = move || {
                 // Nobody waits for the reply of a source that was dropped.
                 blocks.iter().for_each(|Work { block, reply }| drop(reply.send(decoder.decode(block))));
@@ -82,7 +141,13 @@ impl Pipeline {
         if !may_block {
             threads.push(thread);
         }
-        Ok(Self { queues, announcements, wake: Some(wake), live, threads })
+        let again = Follower::of(&pattern);
+        Ok(Self { queues, announcements, wake: Some(wake), live, threads, again })
+    }
+
+    /// Gives every block from now on what `decoder` makes of it.
+    pub(crate) fn change_decoder(&mut self, decoder: Decoder) {
+        self.again.pattern.replace(decoder);
     }
 
     /// The next block of a partition. Adds the names of new partitions.
@@ -107,7 +172,11 @@ impl Pipeline {
         match ahead {
             Err(RecvTimeoutError::Timeout) => Ok(Next::Pending),
             Err(RecvTimeoutError::Disconnected) => Err(lost("reader")),
-            Ok(Ahead::Block(reply)) => reply.recv().map(Next::Block).map_err(|_| lost("decoder")),
+            Ok(Ahead::Block(reply)) => {
+                let Decoded { block, batch, version } = reply.recv().map_err(|_| lost("decoder"))?;
+                let current = version == self.again.pattern.version.load(Ordering::Acquire);
+                Ok(Next::Block(if current { batch } else { self.again.decode(block).batch }))
+            }
             Ok(end) => {
                 self.queues[partition.0 as usize] = None;
                 match end {

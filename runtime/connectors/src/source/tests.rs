@@ -425,3 +425,53 @@ proptest! {
         prop_assert_eq!(records(&again), records(&whole));
     }
 }
+
+/// Whatever was decoded ahead, every block from the change on has the new columns, and none from before it.
+#[test]
+fn a_new_plan_holds_for_what_was_read_ahead() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.ndjson");
+    let line = |row: u64| {
+        format!(
+            "{{\"id\":\"{row}\",\"type\":\"a\",\"timestamp\":\"{row}\",\"data\":{{\"request_id\":\"r{row}\",\"fps\":{row}}}}}\n"
+        )
+    };
+    fs::write(&path, (1..=400).map(line).collect::<String>()).unwrap();
+    let mut other = ExtractionPlan::default();
+    other.slot("data.fps", ColumnType::Integer);
+    other.slot("data.request_id", ColumnType::Text);
+    other.want(0, None);
+    let other = Arc::new(other);
+    let mut expected = None;
+    for (decoders, change_after) in [(0, 3), (1, 3), (4, 3)] {
+        let mut source = file(&path, false, decoders);
+        source.start(start(10, 1 << 20)).unwrap();
+        let mut blocks = Vec::new();
+        loop {
+            if blocks.len() == change_after {
+                // Time to read ahead is what this is about, but nothing depends on it.
+                std::thread::yield_now();
+                source.change_plan(Arc::clone(&other)).unwrap();
+            }
+            match source.next(Partition(0), LONG).unwrap() {
+                Next::Block(block) => blocks.push(block),
+                _ => break,
+            }
+        }
+        assert_eq!(blocks.len(), 40);
+        for (place, block) in blocks.iter().enumerate() {
+            let new = place >= change_after;
+            assert_eq!(block.columns[0].as_string_opt::<i32>().is_none(), new, "block {place}, {decoders} decoders");
+            assert!(block.interest.iter().all(|interest| *interest == u64::from(new)));
+        }
+        let found = records(&blocks);
+        assert_eq!(*expected.get_or_insert_with(|| found.clone()), found, "{decoders} decoders");
+    }
+    let mut source = file(&path, false, 1);
+    source.start(start(10, 1 << 20)).unwrap();
+    let mut wrong = ExtractionPlan::default();
+    wrong.slot("nowhere.to.be.found", ColumnType::Text);
+    assert!(matches!(source.change_plan(Arc::new(wrong)), Err(PortError::Stop(_))));
+    let Next::Block(block) = source.next(Partition(0), LONG).unwrap() else { panic!("a block") };
+    assert!(block.columns[0].as_string_opt::<i32>().is_some(), "nothing has changed");
+}

@@ -41,7 +41,11 @@ pub struct Job {
 impl Job {
     /// A job of its own, whose metrics go to `topic`.
     pub fn new(outside: &Outside, topic: &str) -> Self {
-        let metrics = MetricsSettings { topic: topic.to_owned(), names: ["latency".to_owned()].into() };
+        let metrics = MetricsSettings {
+            topic: topic.to_owned(),
+            names: ["latency".to_owned()].into(),
+            expected: Default::default(),
+        };
         let settings = KafkaSinkSettings { metrics: Some(metrics), ..KafkaSinkSettings::new(&outside.address) };
         let names = KafkaSinkNames { job: fresh("job"), sink: "kafka".to_owned(), source_group: None };
         let folder = tempfile::tempdir().expect("a folder");

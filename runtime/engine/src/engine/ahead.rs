@@ -8,7 +8,7 @@ use crate::ports::StateShard;
 use crate::stage::Stage;
 use tidemark_dataflow::EventTime;
 
-/// Timers of the stages that run: those of a quarantined one wait for the end of time.
+/// Timers of the stages that run: those of a quarantined one wait for the end of time, those of a paused one longer.
 pub(super) struct OpenTimers<'a> {
     pub(super) job: &'a Job,
     pub(super) shards: &'a mut [Box<dyn StateShard>],
@@ -21,7 +21,10 @@ impl OpenTimers<'_> {
     /// Stages that run, with the watermarks that they have when the source's is `source`.
     fn stages(&self, source: EventTime) -> impl Iterator<Item = (&Stage, EventTime)> {
         let stages = self.job.stages.iter().zip(self.job.watermarks(source));
-        stages.filter(|(stage, _)| self.poison[stage.index] <= stage.spec.error_budget)
+        let waits = |stage: &Stage| {
+            stage.is_paused() || self.poison[stage.index] > stage.spec.error_budget && !stage.is_retired()
+        };
+        stages.filter(move |(stage, _)| !waits(stage))
     }
 }
 

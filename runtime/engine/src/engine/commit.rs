@@ -31,6 +31,7 @@ impl Engine {
         if let (None, Some(log)) = (&again, &mut self.tick_log) {
             let record = EpochRecord {
                 partitions: self.ingest.met(),
+                changes: std::mem::take(&mut self.epoch.changes),
                 ticks: std::mem::take(&mut self.epoch.ticks),
                 handles: handles.clone(),
             };
@@ -38,7 +39,7 @@ impl Engine {
             retry(patience, || log.append(number, &record))?;
         }
         (self.hook)(fail_point::LOGGED);
-        self.commit_state(number, &handles)?;
+        let ended = self.commit_state(number, &handles)?;
         (self.hook)(fail_point::COMMITTED);
         self.outputs.finalise(number, &handles)?;
         if again.is_none() {
@@ -49,8 +50,12 @@ impl Engine {
         self.telemetry.commit_ns.set(started.elapsed().as_nanos() as i64);
         self.telemetry.commits.observe(started.elapsed());
         self.telemetry.epochs.observe(self.epoch.opened.elapsed());
-        self.epoch = OpenEpoch { number: Epoch(number.0 + 1), records: 0, ticks: Vec::new(), opened: Instant::now() };
-        self.checkpoint(number)
+        self.epoch = OpenEpoch::new(Epoch(number.0 + 1));
+        self.checkpoint(number)?;
+        if ended && !self.progress.finished {
+            self.without_ended()?;
+        }
+        self.begin_epoch()
     }
 
     /// How far everything is that the open epoch takes in.
@@ -60,9 +65,12 @@ impl Engine {
         Reached { positions: self.ingest.committing(), watermark: watermark.filter(|at| *at != EventTime::MIN) }
     }
 
-    /// The commit point: one synced write of everything that the epoch changed.
-    fn commit_state(&mut self, number: Epoch, handles: &[(String, Vec<u8>)]) -> Result<(), EngineError> {
-        let mut meta = MetaBatch::default();
+    /// The commit point: one synced write of everything that the epoch changed. Returns whether stages have ended with it.
+    fn commit_state(&mut self, number: Epoch, handles: &[(String, Vec<u8>)]) -> Result<bool, EngineError> {
+        let ended = self.ended_stages()?;
+        self.progress.stages.retain(|stage| !ended.contains(&stage.id));
+        let dropped = [&self.epoch.dropped[..], &ended].concat();
+        let mut meta = MetaBatch { dropped, ..MetaBatch::default() };
         if let Some(dedup) = &mut self.dedup {
             dedup.commit(number, &mut meta);
         }
@@ -70,7 +78,8 @@ impl Engine {
         self.keep_progress(number);
         meta.puts.push(self.progress.entry());
         meta.puts.extend(handles.iter().map(|(name, handle)| (handle_key(name), handle.clone())));
-        retry(self.patience, || self.state.commit(&mut self.shards, &meta))
+        retry(self.patience, || self.state.commit(&mut self.shards, &meta))?;
+        Ok(!ended.is_empty())
     }
 
     fn keep_progress(&mut self, number: Epoch) {
@@ -86,12 +95,13 @@ impl Engine {
             })
             .collect();
         self.progress.keep_watermarks(&self.watermarks);
+        self.progress.poison.clear();
         for (stage, count) in self.job.stages.iter().zip(&mut self.poison) {
             if *count <= stage.spec.error_budget {
                 *count /= 2;
             }
             let held = (stage.spec.digest.to_string(), *count);
-            self.progress.poison.insert(stage.spec.name.clone(), held);
+            self.progress.poison.insert(stage.id, held);
         }
     }
 

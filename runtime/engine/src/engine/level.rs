@@ -52,8 +52,9 @@ impl Engine {
     fn route(&self, level: Range<usize>, batches: &[EventBatch], dead: &mut Vec<DeadLetter>) -> Routed {
         let route_stage = |index: usize| {
             let stage = &self.job.stages[index];
+            let consumers: &[_] = if stage.is_paused() { &[] } else { &stage.consumers[..] };
             let mut routed = vec![vec![Vec::new(); stage.consumers.len()]; self.workers.len()];
-            for (place, consumer) in stage.consumers.iter().enumerate() {
+            for (place, consumer) in consumers.iter().enumerate() {
                 let mut workers = vec![Vec::new(); self.workers.len()];
                 for batch in batches.iter().enumerate() {
                     consumer.route(stage, batch, self.settings.key_groups, &mut workers, dead);
@@ -82,7 +83,6 @@ impl Engine {
         let mut rows = Vec::with_capacity(level.len());
         for (index, outputs) in level.zip(by_stage) {
             let stage = &self.job.stages[index];
-            stage.telemetry.watermark_ms.set(after[index].0);
             let first = dead.len();
             let mut parts = Vec::with_capacity(outputs.len());
             for output in outputs {
@@ -92,6 +92,12 @@ impl Engine {
             }
             sort_letters(&mut dead[first..]);
             let quarantined = self.poison[index] > stage.spec.error_budget;
+            if stage.is_retired() {
+                // The gauges are those of the version that took over.
+                rows.push((index, StageRows::merge(parts)?));
+                continue;
+            }
+            stage.telemetry.watermark_ms.set(after[index].0);
             if quarantined && stage.telemetry.quarantined.get() == 0 {
                 tracing::error!(metric = %stage.spec.name, "quarantined: more poison groups than its budget");
             }

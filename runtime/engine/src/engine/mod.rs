@@ -7,11 +7,12 @@ use crate::archive;
 use crate::batch::{Carried, EventBatch};
 use crate::dead_letter::DeadLetter;
 use crate::dedup::{Dedup, DedupSettings};
+use crate::deployment::{Catalogue, Change};
 use crate::drain::Drain;
 use crate::enrichment::{Enrichment, TableSnapshot, TableSpec};
 use crate::error::EngineError;
 use crate::fail_point::{self, Hook};
-use crate::ids::{Epoch, Tick};
+use crate::ids::{Epoch, StageId, Tick};
 use crate::ingest::{Ingest, TickInput, TickLimits};
 use crate::job::Job;
 use crate::metric::MetricSpec;
@@ -29,12 +30,14 @@ use tidemark_dataflow::watermark::{Activity, Watermarks};
 use tidemark_dataflow::{EventTime, KeyGroups};
 
 mod ahead;
+mod change;
 mod commit;
 mod level;
 mod outputs;
 pub(crate) mod retry;
 mod threads;
 
+use change::{Compiled, Terms, held_poison};
 use outputs::Outputs;
 use retry::{Patience, retry};
 use threads::Threads;
@@ -72,8 +75,10 @@ pub struct EngineSettings {
 pub struct EngineParts {
     /// How it runs.
     pub settings: EngineSettings,
-    /// What it computes.
+    /// What it computes from now on, besides what was deployed while it ran. A difference from last time is a change.
     pub metrics: Vec<MetricSpec>,
+    /// Knows every metric that the job has run.
+    pub catalogue: Arc<dyn Catalogue>,
     /// Where events come from.
     pub source: Box<dyn Source>,
     /// Where rows go.
@@ -90,6 +95,8 @@ pub struct EngineParts {
     pub table_files: Vec<TableSnapshot>,
     /// Whether the state is an old one, from a checkpoint: then the tick log says what to run again.
     pub restored: bool,
+    /// Whether epochs that are run again are written, too: for whoever compares them with what was written before.
+    pub rewrite: bool,
     /// Our own counters.
     pub telemetry: Arc<Telemetry>,
     /// Told of every fail point.
@@ -99,7 +106,7 @@ pub struct EngineParts {
 /// What one step did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// A tick.
+    /// A tick, or a change of the metrics that is made again.
     Ticked,
     /// Nothing: a live source is silent.
     Idle,
@@ -121,6 +128,9 @@ pub struct Engine {
     threads: Threads,
     checkpoints: Option<Box<dyn CheckpointStore>>,
     tick_log: Option<Box<dyn TickLog>>,
+    catalogue: Arc<dyn Catalogue>,
+    /// What the job is to be brought to when nothing is left to be run again.
+    wanted: Option<Vec<MetricSpec>>,
     dedup: Option<Dedup>,
     enrichment: Enrichment,
     watermarks: Watermarks,
@@ -140,18 +150,31 @@ pub struct Engine {
 struct OpenEpoch {
     number: Epoch,
     records: usize,
+    /// What changed before its first tick.
+    changes: Vec<Change>,
+    /// Stages whose state goes with it.
+    dropped: Vec<StageId>,
     ticks: Vec<TickRecord>,
     opened: Instant,
+}
+
+impl OpenEpoch {
+    fn new(number: Epoch) -> Self {
+        let (changes, dropped, ticks) = (Vec::new(), Vec::new(), Vec::new());
+        Self { number, records: 0, changes, dropped, ticks, opened: Instant::now() }
+    }
 }
 
 impl Engine {
     /// Opens the job where it was committed, or anew. Finishes what a crash interrupted.
     pub fn open(parts: EngineParts) -> Result<Self, EngineError> {
-        let EngineParts { settings, metrics, source, sinks, state, tables, table_files, mut tick_log, .. } = parts;
+        let EngineParts {
+            settings, metrics, catalogue, source, sinks, state, tables, table_files, mut tick_log, ..
+        } = parts;
         let patience = settings.patience;
         let found = Progress::load(&*state)?;
         let key_groups = settings.key_groups.count();
-        let mut progress = found.unwrap_or_else(|| Progress::new(key_groups));
+        let progress = found.unwrap_or_else(|| Progress::new(key_groups));
         if progress.key_groups != key_groups {
             return Err(EngineError::Job(format!(
                 "the job was made with {} key groups, the configuration says {key_groups}: they can't change; put the \
@@ -159,24 +182,18 @@ impl Engine {
                 progress.key_groups
             )));
         }
-        let mut plan = ExtractionPlan::default();
-        let job = Job::compile(metrics, &mut plan, &mut progress, &parts.telemetry)?;
-        for path in tables.iter().flat_map(|table| &table.event_keys) {
-            plan.slot(path, crate::descriptor::ColumnType::Text);
-        }
-        if settings.archive {
-            for table in &tables {
-                for field in &table.fields {
-                    plan.slot(&format!("enrich.{}.{field}", table.name), crate::descriptor::ColumnType::Text);
-                }
-            }
-        }
-        let plan = Arc::new(plan);
+        let enrichment = Enrichment::open(tables, table_files, &*state)?;
         let replay = match &mut tick_log {
             None => Vec::new(),
             Some(log) => decided_since(&mut **log, progress.epoch, parts.restored, patience)?,
         };
-        let outputs = Outputs::recover(sinks, &*state, &progress, &replay, patience)?;
+        // What is run again is run with the metrics of then.
+        let mut wanted = Some(metrics).filter(|_| !progress.finished);
+        let at_once = if replay.is_empty() { wanted.take() } else { None };
+        let terms = Terms { enrichment: &enrichment, archive: settings.archive, telemetry: &parts.telemetry };
+        let (compiled, changes) = change::open(progress, at_once.as_deref(), &*catalogue, &*state, &terms)?;
+        let Compiled { progress, job, plan, dropped } = compiled;
+        let outputs = Outputs::recover(sinks, &*state, &progress, &replay, patience, parts.rewrite)?;
         let ingest = Ingest::start(
             source,
             settings.tick,
@@ -187,28 +204,18 @@ impl Engine {
             patience,
         )?;
         let dedup = settings.dedup.map(|dedup| Dedup::open(dedup, &*state)).transpose()?;
-        let enrichment = Enrichment::open(tables, table_files, &*state)?;
         let shards = state.shards(settings.workers)?;
         let mut workers = Vec::with_capacity(shards.len());
         for _ in &shards {
             let guests = job.stages.iter().map(|stage| stage.spec.guest.instantiate());
             workers.push(Worker { guests: guests.collect::<Result<_, _>>()? });
         }
-        let poison = job.stages.iter().map(|stage| {
-            let held = progress.poison.get(&stage.spec.name);
-            held.filter(|(digest, _)| *digest == stage.spec.digest.to_string()).map_or(0, |(_, count)| *count)
-        });
         let telemetry = parts.telemetry;
         telemetry.epoch.set(progress.epoch.0 as i64);
-        Ok(Self {
+        let mut engine = Self {
             watermarks: progress.watermarks(settings.watermark_bound_ms),
-            poison: poison.collect(),
-            epoch: OpenEpoch {
-                number: Epoch(progress.epoch.0 + 1),
-                records: 0,
-                ticks: Vec::new(),
-                opened: Instant::now(),
-            },
+            poison: held_poison(&job, &progress),
+            epoch: OpenEpoch { changes, dropped, ..OpenEpoch::new(Epoch(progress.epoch.0 + 1)) },
             replay: replay.into(),
             events: Table::events(),
             dead_letters: Table::dead_letters(),
@@ -224,12 +231,16 @@ impl Engine {
             shards,
             workers,
             tick_log,
+            catalogue,
+            wanted,
             dedup,
             enrichment,
             progress,
             telemetry,
             patience,
-        })
+        };
+        engine.begin_epoch()?;
+        Ok(engine)
     }
 
     /// Pauses this long before a port is tried for the second time, instead of 50 ms.
@@ -258,16 +269,27 @@ impl Engine {
         self.ingest.names()
     }
 
+    /// Whether epochs are left that are run again.
+    #[must_use]
+    pub fn is_rerunning(&self) -> bool {
+        !self.replay.is_empty()
+    }
+
     /// Whether the last step committed an epoch, so that nothing is open.
     #[must_use]
     pub fn at_epoch_boundary(&self) -> bool {
-        self.epoch.ticks.is_empty()
+        self.epoch.is_empty()
     }
 
     /// Does one tick, and commits the epoch if it is due.
     pub fn step(&mut self) -> Result<Step, EngineError> {
         if self.progress.finished {
             return Ok(Step::Finished);
+        }
+        if self.replay.front().is_some_and(|record| record.ticks.is_empty()) {
+            // A change and nothing else.
+            self.commit()?;
+            return Ok(Step::Ticked);
         }
         // Behind its end a source has no more ticks: those that drain the job are empty.
         let tick = if self.ingest.ended() { Some(TickInput::default()) } else { self.ingest.tick()? };
@@ -294,6 +316,21 @@ impl Engine {
             self.commit()?;
         }
         Ok(self.progress)
+    }
+
+    /// Makes the changes with which the epoch begins: those that the log tells of or, when nothing is left to be run again,
+    /// those that the job is started with.
+    fn begin_epoch(&mut self) -> Result<(), EngineError> {
+        match self.replay.front() {
+            Some(record) => {
+                let changes = record.changes.clone();
+                if changes.is_empty() { Ok(()) } else { self.change_again(&changes) }
+            }
+            None => match self.wanted.take() {
+                Some(metrics) => self.start_with(&metrics),
+                None => Ok(()),
+            },
+        }
     }
 
     fn epoch_is_due(&self) -> bool {
@@ -336,7 +373,9 @@ impl Engine {
                 (None, Some(dedup)) => drop_duplicates(dedup, batch, &self.telemetry),
                 (None, None) => {}
             }
-            match (batch.watermark, batch.newest_event_time().filter(|_| again.is_none())) {
+            let newest = batch.newest_event_time();
+            self.progress.newest_seen = self.progress.newest_seen.max(newest.map_or(i64::MIN, |newest| newest.0));
+            match (batch.watermark, newest.filter(|_| again.is_none())) {
                 (Carried::Nothing, Some(newest)) => self.watermarks.observe(batch.partition.0 as usize, newest),
                 (Carried::At(watermark), _) => self.watermarks.carry(batch.partition.0 as usize, EventTime(watermark)),
                 _ => {}
@@ -404,6 +443,8 @@ impl Engine {
                 }
                 self.outputs.write_stage(stage, &rows, self.epoch.number)?;
                 if self.job.has_readers(index) {
+                    let newest = rows.times.iter().copied().max();
+                    self.progress.newest_seen = self.progress.newest_seen.max(newest.unwrap_or(i64::MIN));
                     batches.push(rows.as_events(stage, &self.plan, self.progress.tick));
                 }
             }

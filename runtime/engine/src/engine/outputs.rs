@@ -21,6 +21,8 @@ pub(super) struct Outputs {
     outlets: Vec<Outlet>,
     /// Epochs that are still to be run again.
     again: usize,
+    /// Whether their rows are written, too.
+    rewrite: bool,
     pub(super) patience: Patience,
 }
 
@@ -46,6 +48,7 @@ impl Outputs {
         progress: &Progress,
         replay: &[EpochRecord],
         patience: Patience,
+        rewrite: bool,
     ) -> Result<Self, EngineError> {
         let decided = Epoch(progress.epoch.0 + replay.len() as u64);
         let mut outlets = Vec::with_capacity(sinks.len());
@@ -67,18 +70,23 @@ impl Outputs {
             }
             outlets.push(Outlet { sink, needs_rows });
         }
-        Ok(Self { outlets, again: replay.len(), patience })
+        Ok(Self { outlets, again: replay.len(), rewrite, patience })
+    }
+
+    /// Epochs that are still to be run again without being written.
+    fn muted(&self) -> usize {
+        if self.rewrite { 0 } else { self.again }
     }
 
     /// Whether any sink takes rows of the epoch that is open.
     pub(super) fn take_rows(&self) -> bool {
-        self.outlets.iter().any(|outlet| outlet.takes_rows(self.again))
+        self.outlets.iter().any(|outlet| outlet.takes_rows(self.muted()))
     }
 
     /// Writes rows of the open epoch.
     pub(super) fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), EngineError> {
-        let (again, patience) = (self.again, self.patience);
-        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(again)) {
+        let (muted, patience) = (self.muted(), self.patience);
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(muted)) {
             retry(patience, || outlet.sink.write(table, rows))?;
         }
         Ok(())
@@ -103,9 +111,9 @@ impl Outputs {
         reached: &Reached,
         known: Option<&Handles>,
     ) -> Result<Handles, EngineError> {
-        let (again, patience) = (self.again, self.patience);
+        let (muted, patience) = (self.muted(), self.patience);
         let mut handles = known.cloned().unwrap_or_default();
-        for Outlet { sink, .. } in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(again)) {
+        for Outlet { sink, .. } in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(muted)) {
             sink.positions(&reached.positions);
             if let Some(watermark) = reached.watermark {
                 sink.watermark(watermark.0);
@@ -119,21 +127,21 @@ impl Outputs {
 
     /// Makes them visible, and ends the epoch.
     pub(super) fn finalise(&mut self, epoch: Epoch, handles: &Handles) -> Result<(), EngineError> {
-        let (again, patience) = (self.again, self.patience);
-        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(again)) {
+        let (muted, patience) = (self.muted(), self.patience);
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes_rows(muted)) {
             let handle = handles.iter().find(|(name, _)| name == outlet.sink.name());
             let (_, handle) = handle.expect("every sink that takes rows has prepared them");
             retry(patience, || outlet.sink.finalise(epoch, handle))?;
             outlet.needs_rows = false;
         }
-        self.again = again.saturating_sub(1);
+        self.again = self.again.saturating_sub(1);
         Ok(())
     }
 }
 
 impl Outlet {
-    fn takes_rows(&self, again: usize) -> bool {
-        again == 0 || again == 1 && self.needs_rows
+    fn takes_rows(&self, muted: usize) -> bool {
+        muted == 0 || muted == 1 && self.needs_rows
     }
 }
 

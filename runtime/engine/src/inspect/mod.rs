@@ -8,6 +8,7 @@ mod watermark;
 pub use watermark::stage_watermark;
 
 use crate::descriptor::{ColumnType, Side as ColumnSide, WindowSpec};
+use crate::ids::StageId;
 use crate::metric::MetricSpec;
 use crate::pane::Pane;
 use crate::ports::{CommittedState, PortError, StateKey};
@@ -120,10 +121,11 @@ pub fn key_state(
     most: Most,
 ) -> Result<Option<KeyState>, PortError> {
     let Some(progress) = Progress::of_committed(state)? else { return Ok(None) };
-    let (Some(stage), Some(key_groups)) = (progress.stages.get(&spec.name), KeyGroups::new(progress.key_groups)) else {
+    let stages: Vec<StageId> = progress.stages_of(&spec.name).map(|stage| stage.id).collect();
+    let (Some(&stage), Some(key_groups)) = (stages.first(), KeyGroups::new(progress.key_groups)) else {
         return Ok(None);
     };
-    let (stage, group) = (*stage, key_groups.of_hash(xxh3_64(key.as_bytes())));
+    let group = key_groups.of_hash(xxh3_64(key.as_bytes()));
     let keyed = |kind| state_key::keyed(stage, group, kind, key.as_bytes());
     let mut found = KeyState {
         epoch: progress.epoch.0,
@@ -138,8 +140,13 @@ pub fn key_state(
     let mut owners: Vec<StateKey> = Vec::new();
     match &spec.window {
         WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } | WindowSpec::Session { .. } => {
-            let range = state_key::panes_of(stage, group, key.as_bytes());
-            let panes = state.entries(&range.start, &range.end, most.windows + 1)?;
+            // Earlier versions may have some of its windows.
+            let mut panes = Vec::new();
+            for stage in &stages {
+                let range = state_key::panes_of(*stage, group, key.as_bytes());
+                panes.extend(state.entries(&range.start, &range.end, most.windows + 1)?);
+            }
+            panes.sort_by_cached_key(|(pane_key, _)| state_key::parse_pane(pane_key).1);
             found.truncated |= panes.len() > most.windows;
             for (pane_key, value) in panes.into_iter().take(most.windows) {
                 let (found_key, start) = state_key::parse_pane(&pane_key);
@@ -152,8 +159,11 @@ pub fn key_state(
                 owners.push(pane_key);
             }
             if matches!(spec.window, WindowSpec::Session { .. }) {
-                let list = state.value(&keyed(Kind::Sessions))?;
-                let open = list.as_deref().map(session::decode_list).transpose()?.map_or(0, |sessions| sessions.len());
+                let mut open = 0;
+                for stage in &stages {
+                    let list = state.value(&state_key::keyed(*stage, group, Kind::Sessions, key.as_bytes()))?;
+                    open += list.as_deref().map(session::decode_list).transpose()?.map_or(0, |sessions| sessions.len());
+                }
                 found.truncated |= open > found.accumulators.len();
             }
         }
@@ -180,8 +190,13 @@ pub fn key_state(
     let is_own = |timer_key: &[u8]| {
         TimerKind::parse(timer_key).is_some_and(|(about, _)| owners.iter().any(|owner| **owner == *about))
     };
-    let (timers, complete) = state.timers(stage, group, most.timers, &is_own)?;
-    found.truncated |= !complete;
+    let mut timers = Vec::new();
+    for stage in &stages {
+        let (of_stage, complete) = state.timers(*stage, group, most.timers, &is_own)?;
+        timers.extend(of_stage);
+        found.truncated |= !complete;
+    }
+    timers.sort();
     found.timers = timers
         .iter()
         .filter_map(|timer| {

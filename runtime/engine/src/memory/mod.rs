@@ -3,12 +3,14 @@
 //! [`MemoryState`] and [`MemorySink`] are handles to something that outlives the engine, so that a test can drop an
 //! engine in the middle of an epoch, as a crash does, and open another one on what is left.
 
+mod catalogue;
 mod source;
 mod state;
 mod sink;
 mod guest;
 mod tick_log;
 
+pub use catalogue::MemoryCatalogue;
 pub use guest::{GroupView, NativeFactory, NativeMetric, Reply, input, output};
 pub use sink::{MemorySink, Row};
 pub use source::{MemoryEvent, MemorySource};

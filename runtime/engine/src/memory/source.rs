@@ -105,6 +105,11 @@ impl Source for MemorySource {
         Ok(Next::Block(self.batch(place, from, to)))
     }
 
+    fn change_plan(&mut self, plan: std::sync::Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.start.plan = plan;
+        Ok(())
+    }
+
     fn bounded(&self) -> bool {
         true
     }

@@ -130,9 +130,21 @@ impl StateBackend for MemoryState {
                 committed.timers.remove(&timer);
             }
         }
+        if !meta.dropped.is_empty() {
+            let is_dropped = |key: &StateKey| meta.dropped.iter().any(|stage| key.starts_with(&stage.0.to_be_bytes()));
+            committed.values.retain(|key, _| !is_dropped(key));
+            committed.timers.retain(|(stage, ..)| !meta.dropped.contains(stage));
+        }
         committed.meta.extend(meta.puts.iter().cloned());
         meta.deletes.iter().for_each(|key| drop(committed.meta.remove(key)));
         Ok(())
+    }
+
+    fn sample(&self, stage: StageId, limit: usize) -> Result<Vec<Vec<u8>>, PortError> {
+        let committed = self.lock();
+        let prefix = stage.0.to_be_bytes();
+        let values = committed.values.iter().filter(|(key, _)| key.starts_with(&prefix));
+        Ok(values.take(limit).map(|(_, value)| value.clone()).collect())
     }
 
     fn snapshot(&self, _into: &Path) -> Result<(), PortError> {

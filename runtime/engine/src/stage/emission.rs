@@ -8,6 +8,7 @@ use crate::output::arrow_type;
 use arrow_array::cast::AsArray;
 use arrow_array::{
     Array, ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array, new_empty_array,
+    new_null_array,
 };
 use arrow_schema::ArrowError;
 use arrow_select::concat::concat;
@@ -100,7 +101,7 @@ impl StageRows {
                 many => take(&concat(many)?, &indices, None)?,
             });
         }
-        let ids = RowIds::new(&stage.spec.name);
+        let ids = RowIds::new(stage.spec.row_name());
         let key = |index: &u32| String::from_utf8_lossy(keys.get(*index as usize));
         let row_id = |index: &u32| ids.of(keys.get(*index as usize), &rows[*index as usize]);
         Ok(Self {
@@ -168,7 +169,14 @@ impl StageRows {
         columns.extend(provenance);
         columns.push(Arc::new(UInt64Array::from(vec![epoch.0; count])));
         columns.push(Arc::new(self.row_ids.slice(start, count)));
-        columns.extend(self.columns.iter().map(|column| column.slice(start, count)));
+        // The table has the columns of every version.
+        for field in &stage.table.schema.fields()[columns.len()..] {
+            let own = stage.spec.output.iter().position(|output| output.name == *field.name());
+            columns.push(match own {
+                Some(own) => self.columns[own].slice(start, count),
+                None => new_null_array(field.data_type(), count),
+            });
+        }
         RecordBatch::try_new(stage.table.schema.clone(), columns)
     }
 }

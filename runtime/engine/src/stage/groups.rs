@@ -137,6 +137,12 @@ impl StageInput<'_> {
         xxh3_64(&[u64::from(order.partition).to_le_bytes(), order.offset.to_le_bytes()].concat())
     }
 
+    /// The key of a row that reached consumer `consumer`.
+    pub(crate) fn key_of(&self, consumer: usize, at: RowRef) -> &[u8] {
+        let keys = &self.batches[at.batch as usize].columns[self.stage.consumers[consumer].key];
+        keys.as_string::<i32>().value(at.row as usize).as_bytes()
+    }
+
     /// A row's event time.
     pub(crate) fn time(&self, at: RowRef) -> EventTime {
         EventTime(self.batches[at.batch as usize].event_times[at.row as usize])

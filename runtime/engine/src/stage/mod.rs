@@ -33,6 +33,7 @@ use crate::metric::{METRIC_TYPE, MetricSpec};
 use crate::output::Table;
 use crate::plan::{ExtractionPlan, SlotIndex};
 use crate::ports::{StateKey, StateShard, Timer};
+use crate::progress::StageRecord;
 use crate::telemetry::StageTelemetry;
 use arrow_array::ArrayRef;
 use emission::{Emission, StageRows};
@@ -50,6 +51,12 @@ pub(crate) struct Stage {
     /// Its module's index in the job's registry.
     pub(crate) module: u16,
     pub(crate) spec: MetricSpec,
+    /// Windows that start earlier are not its.
+    pub(crate) from: i64,
+    /// Nor are those that start then or later, if another version has taken over.
+    pub(crate) until: Option<i64>,
+    /// Stages of older versions of the metric.
+    pub(crate) elders: Vec<StageId>,
     /// Who reads rows: one consumer, or left and right for a join.
     pub(crate) consumers: Vec<Consumer>,
     /// Where each input column comes from.
@@ -68,8 +75,8 @@ impl Stage {
     /// Compiles `spec`, adding its slots and interests to `plan`.
     pub(crate) fn compile(
         index: usize,
-        (id, module): (StageId, u16),
-        spec: MetricSpec,
+        module: u16,
+        (record, spec): (StageRecord, MetricSpec),
         plan: &mut ExtractionPlan,
         telemetry: Arc<StageTelemetry>,
     ) -> Self {
@@ -84,8 +91,38 @@ impl Stage {
             consumer.types.as_ref().is_none_or(|types| types.iter().any(|name| !name.starts_with(METRIC_TYPE)))
         });
         let provenance = emission::provenance(&spec);
-        let upstream = Vec::new();
-        Self { index, id, module, spec, consumers, slots, table, upstream, reads_source, provenance, telemetry }
+        let StageRecord { id, from, until, .. } = record;
+        Self {
+            index,
+            id,
+            module,
+            spec,
+            from,
+            until,
+            elders: Vec::new(),
+            consumers,
+            slots,
+            table,
+            upstream: Vec::new(),
+            reads_source,
+            provenance,
+            telemetry,
+        }
+    }
+
+    /// Whether a window that starts then is this version's.
+    pub(crate) fn owns(&self, start: EventTime) -> bool {
+        start.0 >= self.from && self.until.is_none_or(|until| start.0 < until)
+    }
+
+    /// Whether another version has taken over.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Whether it takes no rows, and its timers wait.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.spec.deployment.paused && !self.is_retired()
     }
 
     /// Input columns of one side of a join.
@@ -222,10 +259,19 @@ impl Worker {
     ) -> Result<StageOutput, EngineError> {
         let mut run =
             StageRun { input, shard, guest: &mut *self.guests[input.stage.index], output: StageOutput::default() };
+        if input.stage.is_paused() {
+            return Ok(run.output);
+        }
         if input.quarantined {
-            rows.iter().for_each(|rows| run.refuse(rows));
-            if input.next_watermark < EventTime::MAX {
-                // Windows and timers wait for a mended module.
+            for rows in rows {
+                match &input.stage.spec.window {
+                    WindowSpec::Tumbling { .. } | WindowSpec::Sliding { .. } => aligned::refuse(&mut run, rows),
+                    WindowSpec::Session { .. } => session::refuse(&mut run, rows)?,
+                    _ => run.refuse(rows),
+                }
+            }
+            if input.next_watermark < EventTime::MAX && !input.stage.is_retired() {
+                // Windows and timers wait for a mended module. None comes for a version that was taken over from.
                 return Ok(run.output);
             }
         } else {

@@ -10,6 +10,7 @@ use crate::error::EngineError;
 use crate::guest::{GroupFailure, GuestBatch, VarBytes};
 use crate::ports::{PortError, StateKey};
 use crate::state_key::{self, Kind};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use tidemark_dataflow::session;
 use tidemark_dataflow::window::{cleanup_time, fires_at_once, is_window_late};
@@ -35,6 +36,8 @@ struct Touched {
 
 /// Folds a tick's rows into their keys' sessions.
 pub(crate) fn fold(run: &mut StageRun<'_>, rows: &[RoutedRow], gap_ms: i64) -> Result<(), EngineError> {
+    let own = own_rows(run, rows)?;
+    let rows = &own[..];
     if rows.is_empty() {
         return Ok(());
     }
@@ -59,6 +62,44 @@ pub(crate) fn fold(run: &mut StageRun<'_>, rows: &[RoutedRow], gap_ms: i64) -> R
     let outcome = run.call(Entry::Update, call)?;
     let refire = keep(run, keys, &touched, &outcome);
     aligned::fire(run, &refire)
+}
+
+/// The rows that are this version's: a key with an open session stays with the version that opened it, until none is
+/// open. Asked of the state as it was before the tick: newer versions are run before older ones.
+fn own_rows<'a>(run: &mut StageRun<'_>, rows: &'a [RoutedRow]) -> Result<Cow<'a, [RoutedRow]>, EngineError> {
+    let (input, stage) = (run.input, run.input.stage);
+    if stage.elders.is_empty() && !stage.is_retired() && stage.from == i64::MIN {
+        return Ok(Cow::Borrowed(rows));
+    }
+    let mut claims: Vec<Vec<StateKey>> = Vec::with_capacity(rows.len());
+    let ids = || stage.elders.iter().chain(stage.is_retired().then_some(&stage.id));
+    for row in rows {
+        let (key, group) = (input.key_of(0, row.at), input.key_groups.of_hash(row.hash));
+        claims.push(ids().map(|id| state_key::keyed(*id, group, Kind::Sessions, key)).collect());
+    }
+    run.prefetch(&claims.concat())?;
+    let mut own = Vec::new();
+    for (row, claims) in rows.iter().zip(claims) {
+        let mut claimed = Vec::with_capacity(claims.len());
+        for key in &claims {
+            claimed.push(run.shard.get(key)?.is_some());
+        }
+        let (by_self, by_elders) = match stage.is_retired() {
+            true => (claimed.pop().unwrap_or(false), claimed),
+            false => (input.time(row.at).0 >= stage.from, claimed),
+        };
+        if by_self && !by_elders.contains(&true) {
+            own.push(*row);
+        }
+    }
+    Ok(Cow::Owned(own))
+}
+
+/// Puts rows aside because the module is quarantined: those that are no other version's.
+pub(crate) fn refuse(run: &mut StageRun<'_>, rows: &[RoutedRow]) -> Result<(), EngineError> {
+    let own = own_rows(run, rows)?;
+    run.refuse(&own);
+    Ok(())
 }
 
 /// Which session each row belongs to. Late rows are put aside.

@@ -8,6 +8,7 @@ use tidemark_dataflow::{EventTime, KeyGroup};
 use tidemark_engine::ids::{Epoch, Offset, Partition, StageId};
 use tidemark_engine::memory::{MemoryEvent, MemorySource, MemoryState};
 use tidemark_engine::output::Table;
+use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{
     CheckpointStore, MetaBatch, MetaEntry, Next, PortError, Sink, Source, SourceStart, StateBackend, StateKey,
     StateShard, TickLog, Timer,
@@ -139,6 +140,10 @@ impl<P: Source> Source for Faulty<P> {
         self.port.next(partition, wait)
     }
 
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.port.change_plan(plan)
+    }
+
     fn bounded(&self) -> bool {
         self.port.bounded()
     }
@@ -168,6 +173,10 @@ impl<B: StateBackend> StateBackend for Faulty<B> {
         let result = self.port.commit(&mut inner, meta);
         shards.iter_mut().zip(inner).for_each(|(shard, inner)| wrapped(shard).shard = Some(inner));
         result
+    }
+
+    fn sample(&self, stage: StageId, limit: usize) -> Result<Vec<Vec<u8>>, PortError> {
+        self.port.sample(stage, limit)
     }
 
     fn snapshot(&self, into: &Path) -> Result<(), PortError> {
@@ -289,6 +298,11 @@ impl Source for LiveSource {
         (batch.start, batch.end) = (Offset(from as u64), Offset(to as u64));
         batch.offsets = (from as u64..to as u64).map(Offset).collect();
         Ok(Next::Block(batch))
+    }
+
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.start.plan = plan;
+        Ok(())
     }
 
     fn bounded(&self) -> bool {

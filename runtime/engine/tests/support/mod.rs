@@ -1,6 +1,7 @@
 //! A job on in-memory ports: what the engine's tests have in common.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod changes;
 pub mod faults;
 pub mod natives;
 pub mod oracle;
@@ -12,17 +13,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tidemark_dataflow::KeyGroups;
+use tidemark_engine::deployment::Deployment;
 use tidemark_engine::descriptor::{ColumnType, Descriptor, Filter, InputColumn, OutputColumn, Side, WindowSpec};
 use tidemark_engine::fail_point::{Hook, no_hook};
 use tidemark_engine::guest::CloseReason;
 use tidemark_engine::ids::Digest;
 use tidemark_engine::memory::{
-    GroupView, MemoryEvent, MemorySink, MemorySource, MemoryState, MemoryTickLog, NativeFactory, NativeMetric, Reply,
-    input, output,
+    GroupView, MemoryCatalogue, MemoryEvent, MemorySink, MemorySource, MemoryState, MemoryTickLog, NativeFactory,
+    NativeMetric, Reply, input, output,
 };
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_engine::{DedupSettings, Engine, EngineError, EngineParts, EngineSettings, Patience, Step, TickLimits};
+use xxhash_rust::xxh3::xxh3_128;
 
 pub const KEY_GROUPS: u16 = 16;
 
@@ -153,8 +156,15 @@ pub fn descriptor(name: &str, native: &dyn NativeMetric, window: WindowSpec) -> 
 
 /// A native metric by its description. The digest tells versions apart.
 pub fn metric_of(descriptor: &Descriptor, native: Arc<dyn NativeMetric>, overrides: Overrides) -> MetricSpec {
-    let (digest, config) = (Digest([6 + descriptor.state_version as u8; 32]), Digest([0; 32]));
-    MetricSpec::new(descriptor, digest, config, overrides, NativeFactory::new(native)).expect("a sound metric")
+    let words = serde_json::to_string(descriptor).expect("a description is JSON");
+    let digest = Digest(
+        [xxh3_128(words.as_bytes()).to_le_bytes(), [descriptor.state_version as u8; 16]]
+            .concat()
+            .try_into()
+            .expect("32"),
+    );
+    let deployment = Deployment { overrides, ..Deployment::new(&descriptor.name, digest) };
+    MetricSpec::new(descriptor, deployment, Digest([0; 32]), NativeFactory::new(native)).expect("a sound metric")
 }
 
 pub fn event(kind: &str, key: &str, time: i64, value: i64) -> MemoryEvent {
@@ -168,6 +178,7 @@ pub struct World {
     pub state: MemoryState,
     pub sink: MemorySink,
     pub tick_log: MemoryTickLog,
+    pub catalogue: MemoryCatalogue,
     pub workers: usize,
     pub tick_records: usize,
     pub epoch_records: usize,
@@ -182,6 +193,7 @@ impl World {
             state: MemoryState::new(KEY_GROUPS),
             sink: MemorySink::default(),
             tick_log: MemoryTickLog::default(),
+            catalogue: MemoryCatalogue::default(),
             workers: 1,
             tick_records: 7,
             epoch_records: 20,
@@ -206,6 +218,7 @@ impl World {
     }
 
     pub fn parts(&self, metrics: Vec<MetricSpec>, hook: Hook, telemetry: &Arc<Telemetry>) -> EngineParts {
+        metrics.iter().for_each(|metric| self.catalogue.add(metric.clone()));
         EngineParts {
             settings: EngineSettings {
                 key_groups: KeyGroups::new(KEY_GROUPS).expect("enough"),
@@ -222,6 +235,7 @@ impl World {
                 patience: Patience::default(),
             },
             metrics,
+            catalogue: Arc::new(self.catalogue.clone()),
             source: Box::new(MemorySource::new(self.partitions.clone())),
             sinks: vec![Box::new(self.sink.clone())],
             state: Box::new(self.state.clone()),
@@ -230,6 +244,7 @@ impl World {
             tables: Vec::new(),
             table_files: Vec::new(),
             restored: self.restored,
+            rewrite: false,
             telemetry: telemetry.clone(),
             hook,
         }

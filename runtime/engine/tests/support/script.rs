@@ -81,6 +81,11 @@ impl Source for ScriptSource {
         Ok(next)
     }
 
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.plan = plan;
+        Ok(())
+    }
+
     fn bounded(&self) -> bool {
         false
     }

@@ -3,7 +3,8 @@
 use crate::exit::Failure;
 
 /// Every step at which [`crate::kill`] can end the process, in the order in which an epoch reaches them: the
-/// engine's, the Parquet sink's, those of its uploads, the ClickHouse sink's, the Kafka sink's, the checkpoint store's.
+/// engine's, the Parquet sink's, those of its uploads, the ClickHouse sink's, the Kafka sink's, the checkpoint
+/// store's, and those of changes of the metrics.
 #[must_use]
 pub fn all() -> Vec<&'static str> {
     let engine = tidemark_engine::fail_point::ALL;
@@ -12,7 +13,9 @@ pub fn all() -> Vec<&'static str> {
     let clickhouse = tidemark_connectors::sink::clickhouse::FAIL_POINTS;
     let checkpoint = tidemark_connectors::checkpoint::FAIL_POINTS;
     let kafka = tidemark_connectors::sink::kafka::FAIL_POINTS;
-    engine.into_iter().chain(parquet).chain(uploads).chain(clickhouse).chain(kafka).chain(checkpoint).collect()
+    let changes = tidemark_engine::fail_point::OF_CHANGES;
+    let sinks = parquet.into_iter().chain(uploads).chain(clickhouse).chain(kafka);
+    engine.into_iter().chain(sinks).chain(checkpoint).chain(changes).collect()
 }
 
 /// Lists them, one a line.

@@ -4,6 +4,7 @@ pub mod build;
 pub mod fail_points;
 pub mod generate;
 pub mod health;
+pub mod metric;
 pub mod module;
 pub mod new;
 pub mod run;
@@ -11,9 +12,13 @@ pub mod serve;
 pub mod sql;
 pub mod test;
 pub mod validate;
+pub mod verify;
 
-use crate::cli::{Cli, Command, ModuleCommand};
+use crate::cli::{Cli, Command};
+use crate::config::Config;
 use crate::exit::Failure;
+use tidemark_connectors::module_store::ModuleStore;
+use tidemark_engine::ids::Digest;
 
 /// Carries out what the command line says.
 pub fn execute(cli: &Cli) -> Result<(), Failure> {
@@ -26,10 +31,24 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Generate(arguments) => generate::execute(arguments),
         Command::New(arguments) => new::execute(arguments),
         Command::Build(arguments) => build::execute(arguments),
-        Command::Test(arguments) | Command::Module(ModuleCommand::Test(arguments)) => test::execute(arguments),
-        Command::Module(ModuleCommand::Inspect { file }) => module::inspect(file),
+        Command::Test(arguments) => test::execute(arguments),
+        Command::Module(command) => module::execute(command),
+        Command::Metric(arguments) => metric::execute(arguments),
+        Command::Verify(arguments) => verify::execute(arguments, &overrides),
         Command::Sql(arguments) => sql::execute(arguments),
         Command::FailPoints => fail_points::execute(),
+    }
+}
+
+/// Finds modules that are named by digest, without leaving anything behind.
+fn stored(config: &Config) -> impl Fn(Digest) -> Result<Vec<u8>, String> + use<> {
+    let folder = config.data.module_store();
+    move |digest| {
+        if !folder.exists() {
+            return Err(format!("there is no module {digest}: push it to the running job, or name a file"));
+        }
+        let store = ModuleStore::open(&folder).map_err(|error| error.to_string())?;
+        store.get(digest).map_err(|error| error.to_string())
     }
 }
 

@@ -1,32 +1,44 @@
 //! `tidemark run`.
 
-use super::environment;
 use super::fail_points;
-use crate::catalogue::{self, Deployed};
+use super::{environment, stored};
+use crate::catalogue::{self, Deployed, JobCatalogue};
 use crate::cli::RunArguments;
 use crate::config::log::LogFormat;
+use crate::config::metric::ModuleOrigin;
 use crate::config::overrides::Overrides;
 use crate::config::source::{FileSettings, SourceKind};
 use crate::config::{Config, Draft};
+use crate::control::{self, Order, Orders};
 use crate::exit::Failure;
+use crate::fairness::Fairness;
 use crate::http::{Api, JobView, Lag};
 use crate::lineage::Lineage;
+use crate::modules::Registry;
+use crate::operate::Operator;
 use crate::progress::{ProgressLine, Totals, grouped};
 use crate::row_store;
 use crate::signals::StopRequest;
 use crate::telemetry::Exporter;
 use crate::wiring::OpenJob;
 use crate::{http, kill, log};
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
+use tidemark_connectors::module_store::ModuleStore;
 use tidemark_engine::Step;
+use tidemark_engine::deployment::{Catalogue as _, ChangeError};
 use tidemark_engine::fail_point::Hook;
+use tidemark_engine::metric::MetricSpec;
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_wasm_host::{Host, HostSettings};
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
 /// Instances beside those of the workers: for modules that are loaded, and fresh ones after a trap.
 const SPARE_INSTANCES: u32 = 16;
+
+/// Instances at least: metrics may be deployed while the job runs.
+const LEAST_INSTANCES: u32 = 256;
 
 /// Runs the job until its source ends or a signal comes.
 pub fn execute(arguments: &RunArguments, overrides: &Overrides) -> Result<(), Failure> {
@@ -36,9 +48,10 @@ pub fn execute(arguments: &RunArguments, overrides: &Overrides) -> Result<(), Fa
     let mut progress = ProgressLine::start(draft.config().log.format == LogFormat::Json);
     check_input(&mut draft);
     let host = host(&draft)?;
-    let mut loading = |module: &Path| progress.say(&format!("loading {}", module.display()));
+    let stored = stored(draft.config());
+    let mut loading = |module: &ModuleOrigin| progress.say(&format!("loading {module}"));
     let mut metrics = Vec::new();
-    match catalogue::deploy(draft.config(), draft.document(), &host, &mut loading) {
+    match catalogue::deploy(draft.config(), draft.document(), &host, &stored, &mut loading) {
         Ok(deployed) => metrics = deployed,
         Err(mistakes) => draft.add(mistakes),
     }
@@ -47,7 +60,7 @@ pub fn execute(arguments: &RunArguments, overrides: &Overrides) -> Result<(), Fa
     if !config.job.metrics {
         metrics.clear();
     }
-    run(&config, metrics, hook, &mut progress)
+    run(&config, host, metrics, hook, &mut progress)
 }
 
 /// An input that is not there is told with the mistakes of the file, before anything starts.
@@ -64,32 +77,48 @@ fn host(draft: &Draft) -> Result<Host, Failure> {
     let config = draft.config();
     let per_worker = u32::try_from(config.metrics.len() * config.job.workers).unwrap_or(u32::MAX / 4);
     let settings = HostSettings {
-        instances: per_worker.saturating_mul(2).saturating_add(SPARE_INSTANCES),
+        instances: per_worker.saturating_mul(2).saturating_add(SPARE_INSTANCES).max(LEAST_INSTANCES),
         cache: draft.is_sound().then(|| config.data.modules()),
         ..HostSettings::default()
     };
     Host::new(settings).map_err(Failure::failed)
 }
 
-fn run(config: &Config, metrics: Vec<Deployed>, hook: Hook, progress: &mut ProgressLine) -> Result<(), Failure> {
+fn run(
+    config: &Config,
+    host: Host,
+    metrics: Vec<Deployed>,
+    hook: Hook,
+    progress: &mut ProgressLine,
+) -> Result<(), Failure> {
     let telemetry = Arc::new(Telemetry::default());
-    let guests =
-        metrics.iter().filter_map(|metric| Some((metric.spec.name.clone(), metric.telemetry.clone()?))).collect();
-    let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone(), guests));
+    let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone()));
+    let store = ModuleStore::open(&config.data.module_store()).map_err(Failure::failed)?;
+    let registry = Arc::new(Registry::new(store, host, config.modules.trusted_keys.clone()));
+    let catalogue = Arc::new(JobCatalogue::new(registry.clone(), exporter.clone()));
+    for metric in &metrics {
+        if let Some((module, _)) = &metric.module {
+            registry.keep(module).map_err(Failure::failed)?;
+        }
+        catalogue.add(metric);
+    }
     let runtime = Background::start()?;
     let stop = runtime.block_on(async { StopRequest::listen(telemetry.clone()) })?;
     let lineage = Lineage::start(config, &metrics, telemetry.clone());
     exporter.watch_lineage(lineage.telemetry());
-    let mut watching = Watching { telemetry, exporter, runtime, stop, lineage };
-    let ended = run_job(config, metrics, hook, progress, &mut watching);
+    let specs = metrics.into_iter().map(|metric| metric.spec).collect();
+    let mut watching = Watching { telemetry, exporter, registry, catalogue, runtime, stop, lineage };
+    let ended = run_job(config, specs, hook, progress, &mut watching);
     watching.lineage.end(ended.as_ref().err().map(ToString::to_string));
     ended
 }
 
-/// Everything that looks at a running job.
+/// Everything that looks at a running job or has a say in it.
 struct Watching {
     telemetry: Arc<Telemetry>,
     exporter: Arc<Exporter>,
+    registry: Arc<Registry>,
+    catalogue: Arc<JobCatalogue>,
     runtime: Background,
     stop: StopRequest,
     lineage: Lineage,
@@ -97,19 +126,21 @@ struct Watching {
 
 fn run_job(
     config: &Config,
-    metrics: Vec<Deployed>,
+    metrics: Vec<MetricSpec>,
     hook: Hook,
     progress: &mut ProgressLine,
     watching: &mut Watching,
 ) -> Result<(), Failure> {
-    let Watching { telemetry, exporter, runtime, stop, lineage } = watching;
-    let specs: Vec<_> = metrics.iter().map(|metric| metric.spec.clone()).collect();
-    let mut job = OpenJob::open(config, metrics, telemetry.clone(), hook)?;
+    let Watching { telemetry, exporter, registry, catalogue, runtime, stop, lineage } = watching;
+    let mut job = OpenJob::open(config, metrics, catalogue.clone(), telemetry.clone(), hook)?;
     exporter.watch_state(job.state.clone());
+    exporter.watch_kafka(job.kafka.clone());
     let store = row_store::open(config).map_err(Failure::failed)?;
     let api = Arc::new(Api::new(exporter.clone(), config.http.limits.clone(), store));
-    api.set_metrics(specs);
-    exporter.watch_kafka(job.kafka.clone());
+    let (control, orders) = control::channel();
+    let shown = Shown { orders, api: api.clone(), catalogue: catalogue.clone() };
+    shown.show(&job);
+    api.set_operator(Operator::new(control, registry.clone(), catalogue.clone(), Arc::new(config.clone())));
     let bounded = job.engine.bounded();
     api.set_job(job_view(config, &job));
     let _server = match runtime.block_on(http::start(&config.http, api)) {
@@ -129,7 +160,7 @@ fn run_job(
     exporter.set_ready(true);
     tracing::info!(job = config.job.name, epoch = %job.engine.progress().epoch, "running");
     progress.restart();
-    let finished = drive(&mut job, stop, telemetry, progress, lineage);
+    let finished = drive(&mut job, &shown, stop, telemetry, progress, lineage);
     exporter.set_ready(false);
     progress.clear();
     let finished = finished?;
@@ -198,12 +229,15 @@ impl Drop for Background {
 /// only, so that its epochs are the same however often it was stopped.
 fn drive(
     job: &mut OpenJob,
+    shown: &Shown,
     stop: &StopRequest,
     telemetry: &Telemetry,
     progress: &mut ProgressLine,
     lineage: &mut Lineage,
 ) -> anyhow::Result<bool> {
     let bounded = job.engine.bounded();
+    let mut last_shown = 0;
+    let mut fairness = Fairness::new(Instant::now());
     loop {
         let boundary = job.engine.at_epoch_boundary();
         if boundary {
@@ -212,12 +246,54 @@ fn drive(
         if stop.is_requested() && (boundary || !bounded) {
             return Ok(false);
         }
+        while let Some(order) = shown.orders.next() {
+            carry_out(job, shown, order)?;
+        }
+        let unfair = fairness.check(Instant::now(), &job.engine.progress().metrics, telemetry);
+        if !unfair.is_empty() {
+            carry_out(job, shown, Order { changes: unfair, reply: oneshot::channel().0 })?;
+        }
         if job.engine.step()? == Step::Finished {
             return Ok(true);
+        }
+        if job.engine.progress().epoch.0 != last_shown {
+            last_shown = job.engine.progress().epoch.0;
+            shown.orders.show(job.engine.progress());
         }
         progress.update(telemetry);
         lineage.running();
     }
+}
+
+/// Where orders come from, and what shows what the job runs.
+struct Shown {
+    orders: Orders,
+    api: Arc<Api>,
+    catalogue: Arc<JobCatalogue>,
+}
+
+impl Shown {
+    fn show(&self, job: &OpenJob) {
+        let progress = job.engine.progress();
+        self.orders.show(progress);
+        self.api.set_metrics(progress.metrics.values().filter_map(|metric| self.catalogue.metric(metric).ok()));
+    }
+}
+
+/// Changes the metrics, or says why not.
+fn carry_out(job: &mut OpenJob, shown: &Shown, order: Order) -> anyhow::Result<()> {
+    let changed = job.engine.change(order.changes);
+    let stopped = match &changed {
+        Err(ChangeError::Engine(error)) => Some(anyhow::anyhow!("{error}")),
+        _ => None,
+    };
+    if changed.is_ok() {
+        job.show_tables()?;
+        shown.show(job);
+    }
+    // Whoever asked may have gone: the change stands.
+    let _ = order.reply.send(changed);
+    stopped.map_or(Ok(()), Err)
 }
 
 /// One line for people, or one record of the JSON log.

@@ -9,7 +9,6 @@ use crate::http::{self, Api};
 use crate::log;
 use crate::row_store;
 use crate::telemetry::Exporter;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidemark_engine::telemetry::Telemetry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,7 +30,7 @@ pub fn execute(arguments: &ServeArguments, overrides: &Overrides) -> Result<(), 
 
 async fn serve(config: &Config) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let exporter = Arc::new(Exporter::new(&config.job.name, Arc::new(Telemetry::default()), BTreeMap::new()));
+    let exporter = Arc::new(Exporter::new(&config.job.name, Arc::new(Telemetry::default())));
     let store = row_store::open(config).map_err(Failure::failed)?;
     let api = Api::new(exporter.clone(), config.http.limits.clone(), store);
     let server = http::start(&config.http, Arc::new(api)).await;

@@ -1,6 +1,6 @@
 //! `tidemark validate`.
 
-use super::environment;
+use super::{environment, stored};
 use crate::catalogue::{self, Deployed};
 use crate::cli::ValidateArguments;
 use crate::config::overrides::Overrides;
@@ -18,7 +18,7 @@ pub fn execute(arguments: &ValidateArguments, overrides: &Overrides) -> Result<(
     // No cache: a check leaves nothing behind.
     let host = Host::new(HostSettings { instances: INSTANCES, ..HostSettings::default() }).map_err(Failure::failed)?;
     let mut deployed = Vec::new();
-    match catalogue::deploy(draft.config(), draft.document(), &host, &mut |_| ()) {
+    match catalogue::deploy(draft.config(), draft.document(), &host, &stored(draft.config()), &mut |_| ()) {
         Ok(metrics) => deployed = metrics,
         Err(mistakes) => draft.add(mistakes),
     }

@@ -51,6 +51,12 @@ impl Document {
         (document, mistakes)
     }
 
+    /// A document that is in no file: its mistakes are told by path.
+    #[must_use]
+    pub fn of(root: Value) -> Self {
+        Self { file: PathBuf::new(), root, positions: HashMap::new(), variables: HashMap::new() }
+    }
+
     /// The file that was read.
     #[must_use]
     pub fn file(&self) -> &Path {

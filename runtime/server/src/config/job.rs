@@ -87,6 +87,12 @@ impl DataSettings {
         self.dir.join("state")
     }
 
+    /// Modules by digest, with the checkpoints.
+    #[must_use]
+    pub fn module_store(&self) -> PathBuf {
+        self.checkpoints().join("modules")
+    }
+
     /// Checkpoints and the tick log.
     #[must_use]
     pub fn checkpoints(&self) -> PathBuf {

@@ -8,8 +8,10 @@ use super::suggest::nearest;
 use super::window;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use tidemark_engine::descriptor::{Condition, Filter, WindowSpec};
+use tidemark_engine::ids::Digest;
 use tidemark_engine::plan::ExtractionPlan;
 use tidemark_sql_metric::Definition;
 use tidemark_wasm_host::{HostSettings, Limits};
@@ -19,6 +21,27 @@ const RESERVED: [&str; 4] = ["events", "metrics", "dead-letters", "information-s
 
 const DAY_MS: i64 = 24 * 60 * 60_000;
 
+/// Where a metric's component comes from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum ModuleOrigin {
+    /// A `.wasm` file.
+    File(PathBuf),
+    /// The registry, by its digest.
+    Digest(Digest),
+}
+
+impl fmt::Display for ModuleOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Digest(digest) => write!(f, "{DIGEST}{digest}"),
+        }
+    }
+}
+
+/// What a digest begins with, where a file could stand.
+const DIGEST: &str = "sha256:";
+
 /// One `[[metric]]`. What is `None` comes from the module.
 #[derive(Clone, Debug)]
 pub struct MetricSettings {
@@ -26,8 +49,8 @@ pub struct MetricSettings {
     pub path: String,
     /// Its name: rows are events of type `metric.<name>`.
     pub name: String,
-    /// The component; empty for a statement.
-    pub module: PathBuf,
+    /// The component; an empty path for a statement.
+    pub module: ModuleOrigin,
     /// The statement, for `kind = "sql"`. Filter, window and key are then its own.
     pub sql: Option<Definition>,
     /// Which rows it wants.
@@ -44,14 +67,20 @@ pub struct MetricSettings {
     pub config: Value,
     /// What the module may use.
     pub limits: Limits,
+    /// The share of one core that its module may take, over ten seconds; `None`: whatever is there.
+    pub cpu_budget: Option<f64>,
     /// Poison groups before quarantine.
     pub error_budget: Option<u32>,
+    /// Whether it may begin without the state that it had, where a change makes that unusable.
+    pub reset_state: bool,
     /// Names of the sinks for its rows; `None`: every enabled one.
     pub sinks: Option<Vec<String>>,
 }
 
 impl MetricSettings {
-    pub(super) fn read_all(sections: Vec<Section<'_>>, config_file: &Path) -> Vec<Self> {
+    /// Reads every one.
+    #[must_use]
+    pub fn read_all(sections: Vec<Section<'_>>, config_file: &Path) -> Vec<Self> {
         let mut metrics: Vec<Self> = Vec::with_capacity(sections.len());
         for section in sections {
             if metrics.len() == ExtractionPlan::MAX_CONSUMERS {
@@ -78,14 +107,9 @@ impl MetricSettings {
             }
         }
         let sql = statement::read(&mut section, &name);
-        let module = if sql.is_some() {
-            PathBuf::new()
-        } else {
-            let module = section.required_text("module", "\"modules/jitter-coefficient.wasm\"");
-            if !module.is_empty() && !module.ends_with(".wasm") {
-                section.mistake("module", format!("\"{module}\" is not a `.wasm` file: only components are accepted"));
-            }
-            beside(config_file, &module)
+        let module = match &sql {
+            Some(_) => ModuleOrigin::File(PathBuf::new()),
+            None => read_module(&mut section, config_file),
         };
         let settings = Self {
             path: section.path().to_owned(),
@@ -100,7 +124,9 @@ impl MetricSettings {
             state_ttl_ms: section.integer("state_ttl_ms", 1..=3_650 * DAY_MS),
             config: read_config(&mut section),
             limits: read_limits(section.section("limits")),
+            cpu_budget: section.number("cpu_budget", 0.001..=256.0),
             error_budget: section.integer("error_budget", 0..=1_000_000_000).and_then(|budget| budget.try_into().ok()),
+            reset_state: section.boolean("reset_state").unwrap_or(false),
             sinks: read_sinks(&mut section),
             name,
         };
@@ -126,6 +152,23 @@ fn read_limits(mut section: Section<'_>) -> Limits {
 
 fn is_key(window: &WindowSpec) -> bool {
     matches!(window, WindowSpec::Key { .. })
+}
+
+/// A `.wasm` file, or the digest of a module that is pushed.
+fn read_module(section: &mut Section<'_>, config_file: &Path) -> ModuleOrigin {
+    let module = section.required_text("module", "\"modules/jitter-coefficient.wasm\"");
+    match module.strip_prefix(DIGEST).map(str::parse::<Digest>) {
+        Some(digest) => ModuleOrigin::Digest(digest.unwrap_or_else(|message| {
+            section.mistake("module", message);
+            Digest([0; 32])
+        })),
+        None => {
+            if !module.is_empty() && !module.ends_with(".wasm") {
+                section.mistake("module", format!("\"{module}\" is not a `.wasm` file: only components are accepted"));
+            }
+            ModuleOrigin::File(beside(config_file, &module))
+        }
+    }
 }
 
 /// A table of conditions by event path. `data.type = [...]` may be written with or without quotes around the path: an

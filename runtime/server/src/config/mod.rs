@@ -15,6 +15,7 @@ mod kafka;
 pub mod lineage;
 pub mod log;
 pub mod metric;
+pub mod modules;
 pub mod overrides;
 pub mod paths;
 pub mod schema;
@@ -31,6 +32,7 @@ use job::{CheckpointSettings, DataSettings, EpochSettings, JobSettings, TickSett
 use lineage::LineageSettings;
 use log::LogSettings;
 use metric::MetricSettings;
+use modules::ModuleSettings;
 use overrides::Overrides;
 use report::{Mistake, Place, Report};
 use section::Reader;
@@ -60,6 +62,8 @@ pub struct Config {
     pub dedup: Option<DedupSettings>,
     /// How far out of order events may be.
     pub watermark: WatermarkSettings,
+    /// Which modules may come in.
+    pub modules: ModuleSettings,
     /// The metrics.
     pub metrics: Vec<MetricSettings>,
     /// Where rows go.
@@ -199,6 +203,7 @@ fn read_sections(reader: &Reader<'_>, environment: &dyn Fn(&str) -> Option<Strin
         cleanse,
         dedup,
         watermark: WatermarkSettings::read(root.section("watermark")),
+        modules: ModuleSettings::read(root.section("modules")),
         metrics: MetricSettings::read_all(root.sections("metric"), config_file),
         sinks: SinkSettings::read(root.section("sink"), config_file, environment),
         archive: ArchiveSettings::read(root.section("archive"), job.cleanse),

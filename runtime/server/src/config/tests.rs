@@ -1,5 +1,6 @@
 //! Configurations with mistakes, and the lines that the report has for them.
 
+use super::metric::ModuleOrigin;
 use super::*;
 
 const SOUND: &str = r#"
@@ -99,7 +100,7 @@ fn filters_may_be_written_with_and_without_quotes() {
     let filter = config.metrics[0].filter.as_ref().expect("a filter");
     let paths: Vec<&str> = filter.0.keys().map(String::as_str).collect();
     assert_eq!(paths, ["data.stream_id", "data.type", "type"]);
-    assert_eq!(config.metrics[0].module, Path::new("folder/m.wasm"), "beside the configuration");
+    assert_eq!(config.metrics[0].module, ModuleOrigin::File("folder/m.wasm".into()), "beside the configuration");
 }
 
 #[test]

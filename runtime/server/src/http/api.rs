@@ -3,6 +3,7 @@
 use super::problem::Problem;
 use crate::config::http::HttpLimits;
 use crate::live::LiveRows;
+use crate::operate::Operator;
 use crate::telemetry::Exporter;
 use axum::http::StatusCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -29,6 +30,7 @@ pub struct Api {
     looks: Arc<Semaphore>,
     metrics: RwLock<Arc<[MetricSpec]>>,
     job: OnceLock<JobView>,
+    operator: OnceLock<Operator>,
 }
 
 /// What a partition, by its name, has beyond a position, in the position's unit; `None` where nobody can tell.
@@ -70,6 +72,7 @@ impl Api {
             looks: Arc::new(Semaphore::new(LOOKS)),
             metrics: RwLock::new(Arc::from([])),
             job: OnceLock::new(),
+            operator: OnceLock::new(),
         }
     }
 
@@ -82,6 +85,17 @@ impl Api {
     pub(super) fn job(&self) -> Result<JobView, Problem> {
         let none = || Problem::conflict("no-job", "this process serves rows and runs no job: ask the one that does");
         self.job.get().cloned().ok_or_else(none)
+    }
+
+    /// Says who carries out orders for the job. Only the first one counts.
+    pub fn set_operator(&self, operator: Operator) {
+        let _ = self.operator.set(operator);
+    }
+
+    /// Who carries out orders.
+    pub(super) fn operator(&self) -> Result<&Operator, Problem> {
+        let none = || Problem::conflict("no-job", "this process serves rows and runs no job: ask the one that does");
+        self.operator.get().ok_or_else(none)
     }
 
     /// Looks at something that may block for a moment, on a thread of its own.

@@ -131,8 +131,9 @@ impl Reading<'_> {
 
     fn kept_by(&self, keeper: &Keeper, config: &Config) -> Vec<Dataset> {
         let mut kept = Vec::new();
-        let wanted =
-            |metric: &&Deployed| metric.sinks.as_ref().is_none_or(|sinks| sinks.iter().any(|sink| sink == keeper.sink));
+        let wanted = |metric: &&Deployed| {
+            metric.spec.deployment.sinks.as_ref().is_none_or(|sinks| sinks.iter().any(|sink| sink == keeper.sink))
+        };
         for Deployed { spec, .. } in self.metrics.iter().filter(wanted) {
             let table = Table::metric(&spec.name, &spec.output);
             let Some(name) = (keeper.place)(&table.kind) else { continue };

@@ -19,10 +19,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidemark_dataflow::KeyGroups;
+use tidemark_engine::deployment::Deployment;
 use tidemark_engine::fail_point::no_hook;
 use tidemark_engine::guest::GuestFactory;
 use tidemark_engine::ids::Digest;
-use tidemark_engine::memory::MemoryState;
+use tidemark_engine::memory::{MemoryCatalogue, MemoryState};
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_engine::{Engine, EngineParts, EngineSettings, Patience, Step, TickLimits};
@@ -92,14 +93,18 @@ fn run_with(
     let descriptor = module.descriptor();
     let overrides = Overrides { allowed_lateness_ms: Some(settings.allowed_lateness_ms), ..Overrides::default() };
     let config_digest = Digest(Sha256::digest(&settings.config).into());
-    let spec = MetricSpec::new(descriptor, module.digest(), config_digest, overrides, guest);
+    let deployment = Deployment { overrides, ..Deployment::new(&descriptor.name, module.digest()) };
+    let spec = MetricSpec::new(descriptor, deployment, config_digest, guest);
     let spec = spec.map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("; ")))?;
+    let catalogue = MemoryCatalogue::default();
+    catalogue.add(spec.clone());
     let telemetry = Arc::new(Telemetry::default());
     let (sink, collected) = RowSink::new(descriptor);
     let (source, hints) = TrialSource::new(events, descriptor);
     let mut engine = Engine::open(EngineParts {
         settings: engine_settings(events, settings),
         metrics: vec![spec],
+        catalogue: Arc::new(catalogue),
         source: Box::new(source),
         sinks: vec![Box::new(sink)],
         state: Box::new(MemoryState::new(KeyGroups::DEFAULT.count())),
@@ -108,6 +113,7 @@ fn run_with(
         tables: Vec::new(),
         table_files: Vec::new(),
         restored: false,
+        rewrite: false,
         telemetry: telemetry.clone(),
         hook: no_hook(),
     })?;

@@ -4,12 +4,14 @@ use super::events::{Content, EventFile};
 use super::hints::Hints;
 use arrow_array::new_empty_array;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 use tidemark_connectors::cleanse::{CleanseSettings, Decoder, RawBlock, RawRecord};
 use tidemark_engine::batch::{Carried, EventBatch};
 use tidemark_engine::descriptor::Descriptor;
 use tidemark_engine::ids::{Offset, Partition};
 use tidemark_engine::output::arrow_type;
+use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{Next, PortError, Source, SourceStart};
 
 /// The one partition.
@@ -78,7 +80,7 @@ impl TrialSource {
         let (enrichments, watermark) = (Vec::new(), Carried::Nothing);
         let block = RawBlock { partition: Partition(0), start, end, buffer, records, enrichments, watermark };
         let decoder = self.decoder.as_mut().expect("the engine starts a source before it asks");
-        let batch = decoder.decode(block);
+        let batch = decoder.decode(&block);
         self.hints.see(&batch, &self.start.plan);
         batch
     }
@@ -116,6 +118,10 @@ impl Source for TrialSource {
         let lines = self.lines();
         self.next = lines.end;
         Ok(Next::Block(self.block(lines)))
+    }
+
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.start(SourceStart { plan, ..self.start.clone() })
     }
 
     fn bounded(&self) -> bool {

@@ -8,19 +8,25 @@ mod sinks;
 mod source;
 mod tick_log;
 
-use crate::catalogue::Deployed;
+pub(crate) use source::with_again;
+
 use crate::config::Config;
 use crate::live::LiveRows;
 use crate::telemetry::KafkaWatch;
 use anyhow::{Context as _, bail};
 use checkpoints::JobCheckpoints;
 use recovery::{Recovered, Recovery};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tidemark_connectors::checkpoint::{CheckpointSettings, LocalCheckpoints};
 use tidemark_connectors::cleanse::read_table_files;
 use tidemark_connectors::source::again::AgainLog;
-use tidemark_engine::fail_point::Hook;
+use tidemark_engine::deployment::Catalogue;
+use tidemark_engine::fail_point::{Hook, no_hook};
+use tidemark_engine::ids::Epoch;
+use tidemark_engine::metric::MetricSpec;
+use tidemark_engine::ports::TickLog as _;
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_engine::{Engine, EngineParts, EngineSettings, Patience, TickLimits};
 use tidemark_query::catalogue::MetricTables;
@@ -39,13 +45,15 @@ pub struct OpenJob {
     /// How far its connectors to Kafka are.
     pub kafka: KafkaWatch,
     recovery: Recovery,
+    data: PathBuf,
 }
 
 impl OpenJob {
     /// Opens the job of `config`. An error says what is in the way and what to do.
     pub fn open(
         config: &Config,
-        metrics: Vec<Deployed>,
+        metrics: Vec<MetricSpec>,
+        catalogue: Arc<dyn Catalogue>,
         telemetry: Arc<Telemetry>,
         hook: Hook,
     ) -> anyhow::Result<Self> {
@@ -65,13 +73,12 @@ impl OpenJob {
             // The last: what others have not shown yet is not told to anybody.
             sinks.sinks.push(Box::new(live.tap()));
         }
-        let columns = metrics.iter().map(|metric| (metric.spec.name.clone(), metric.spec.output.clone()));
-        MetricTables::add(&data.dir, columns).with_context(|| format!("cannot write into {}", data.dir.display()))?;
-        let (source, again) = source::with_again(config, source.source)?;
+        let (source, again) = with_again(config, source.source)?;
         let inspector = state.inspector();
         let engine = Engine::open(EngineParts {
             settings: engine_settings(config, store.snapshot_folder()),
-            metrics: metrics.into_iter().map(|metric| metric.spec).collect(),
+            metrics,
+            catalogue,
             source,
             sinks: sinks.sinks,
             state: Box::new(state),
@@ -80,17 +87,38 @@ impl OpenJob {
             tables: tables.iter().map(|table| table.spec()).collect(),
             table_files,
             restored,
+            rewrite: false,
             telemetry,
             hook,
         })?;
         refuse_new_partitions(&engine)?;
-        Ok(Self { engine, state: inspector, live, again: again.map(|log| Arc::new(Mutex::new(log))), kafka, recovery })
+        let again = again.map(|log| Arc::new(Mutex::new(log)));
+        let job = Self { engine, state: inspector, live, again, kafka, recovery, data: data.dir.clone() };
+        job.show_tables()?;
+        Ok(job)
+    }
+
+    /// Lets queries know which metrics there are and what columns they have.
+    pub fn show_tables(&self) -> anyhow::Result<()> {
+        let columns = self.engine.progress().columns.clone();
+        MetricTables::add(&self.data, columns).with_context(|| format!("cannot write into {}", self.data.display()))
     }
 
     /// To be called behind each commit: ends a recovery whose last epoch has been run again.
     pub fn committed(&mut self) -> anyhow::Result<()> {
         self.recovery.committed(self.engine.progress().epoch)
     }
+}
+
+/// The checkpoints of a job that does not run.
+pub(crate) fn open_checkpoints(config: &Config) -> anyhow::Result<LocalCheckpoints> {
+    let settings = CheckpointSettings { keep: config.checkpoint.keep };
+    Ok(LocalCheckpoints::open(&config.checkpoints(), settings, no_hook())?)
+}
+
+/// The ticks of a job that does not run, of the epochs after `epoch`.
+pub(crate) fn read_ticks(config: &Config, epoch: Epoch) -> anyhow::Result<Vec<(Epoch, Vec<u8>)>> {
+    Ok(tick_log::open(&config.ticks())?.read_after(epoch)?)
 }
 
 /// A run that has finished has closed every window: rows of a partition that it never saw would all be too late.
@@ -109,7 +137,8 @@ fn refuse_new_partitions(engine: &Engine) -> anyhow::Result<()> {
     }
 }
 
-fn engine_settings(config: &Config, snapshot_folder: &Path) -> EngineSettings {
+/// How the engine of `config` runs.
+pub(crate) fn engine_settings(config: &Config, snapshot_folder: &Path) -> EngineSettings {
     EngineSettings {
         key_groups: config.job.key_groups,
         workers: config.job.workers,

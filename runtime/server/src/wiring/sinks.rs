@@ -1,10 +1,8 @@
-//! The sinks of a job, each with the metrics whose rows go there.
+//! The sinks of a job. Which of them the rows of a metric go to is its table's to say.
 
-use crate::catalogue::Deployed;
 use crate::config::Config;
 use crate::config::source::SourceKind;
 use arrow_array::RecordBatch;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidemark_connectors::sink::clickhouse::{ClickHouseSettings, ClickHouseSink};
 use tidemark_connectors::sink::console::ConsoleSink;
@@ -13,11 +11,13 @@ use tidemark_connectors::sink::on_thread::SinkOnThread;
 use tidemark_connectors::sink::parquet::ParquetSink;
 use tidemark_engine::fail_point::Hook;
 use tidemark_engine::ids::Epoch;
+use tidemark_engine::metric::MetricSpec;
 use tidemark_engine::output::{Table, TableKind};
 use tidemark_engine::ports::{PortError, Positions, Sink};
 use tidemark_engine::{Patience, retry};
 
-/// The name of the Kafka sink.
+/// Names of sinks.
+const CLICKHOUSE: &str = "clickhouse";
 const KAFKA: &str = "kafka";
 
 /// The sinks of a job.
@@ -27,14 +27,14 @@ pub(super) struct Opened {
     pub(super) kafka: Option<Arc<KafkaSinkTelemetry>>,
 }
 
-/// Opens every sink that is turned on.
-pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow::Result<Opened> {
+/// Opens every sink that is turned on. `metrics` are those that the job starts with.
+pub(super) fn open(config: &Config, metrics: &[MetricSpec], hook: Hook) -> anyhow::Result<Opened> {
     let mut opened = Opened { sinks: Vec::new(), kafka: None };
     let events = config.archive.enabled;
     // First, since one waits for the other: who asks the hot store wants to know soon.
     if let Some(settings) = &config.sinks.clickhouse {
         let sink = open_clickhouse(config, settings.clone(), metrics, hook.clone())?;
-        opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics, events));
+        opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), events));
     }
     if let Some(settings) = &config.sinks.parquet {
         let settings = settings.clone();
@@ -42,15 +42,15 @@ pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow:
             None => ParquetSink::open(&config.data.output(), settings, hook.clone())?,
             Some(store) => ParquetSink::open_store(store, &config.data.staging(), settings, hook.clone())?,
         };
-        opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics, events));
+        opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), events));
     }
     if let Some(settings) = &config.sinks.console {
-        opened.sinks.push(select(Box::new(ConsoleSink::stdout(settings.clone())), metrics, true));
+        opened.sinks.push(select(Box::new(ConsoleSink::stdout(settings.clone())), true));
     }
     if let Some(settings) = &config.sinks.kafka {
         let sink = open_kafka(config, settings, metrics, &hook)?;
         opened.kafka = Some(sink.telemetry());
-        opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), metrics, true));
+        opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), true));
     }
     Ok(opened)
 }
@@ -58,14 +58,13 @@ pub(super) fn open(config: &Config, metrics: &[Deployed], hook: Hook) -> anyhow:
 fn open_kafka(
     config: &Config,
     settings: &KafkaSinkSettings,
-    metrics: &[Deployed],
+    metrics: &[MetricSpec],
     hook: &Hook,
 ) -> anyhow::Result<KafkaSink> {
     let mut settings = settings.clone();
-    if let Some(wanted) = settings.metrics.as_mut().filter(|wanted| wanted.names.is_empty()) {
-        // Every topic is known then, and looked for before the first row.
-        let here = metrics.iter().filter(|metric| metric.goes_to(KAFKA));
-        wanted.names = here.map(|metric| metric.spec.name.clone()).collect();
+    if let Some(wanted) = settings.metrics.as_mut() {
+        wanted.expected =
+            metrics.iter().filter(|metric| goes_to(metric, KAFKA)).map(|metric| metric.name.clone()).collect();
     }
     let source_group = match &config.source.kind {
         SourceKind::Kafka(source) if source.brokers.iter().any(|broker| settings.brokers.contains(broker)) => {
@@ -85,14 +84,13 @@ fn open_kafka(
 fn open_clickhouse(
     config: &Config,
     mut settings: ClickHouseSettings,
-    metrics: &[Deployed],
+    metrics: &[MetricSpec],
     hook: Hook,
 ) -> Result<ClickHouseSink, PortError> {
-    let here: Vec<&Deployed> = metrics.iter().filter(|metric| metric.goes_to("clickhouse")).collect();
-    let refires = here.iter().filter(|metric| metric.spec.allowed_lateness_ms > 0);
-    settings.refiring = refires.map(|metric| metric.spec.name.clone()).collect();
-    let mut tables: Vec<Arc<Table>> =
-        here.iter().map(|metric| Table::metric(&metric.spec.name, &metric.spec.output)).collect();
+    let here: Vec<&MetricSpec> = metrics.iter().filter(|metric| goes_to(metric, CLICKHOUSE)).collect();
+    let refires = here.iter().filter(|metric| metric.allowed_lateness_ms > 0);
+    settings.refiring = refires.map(|metric| metric.name.clone()).collect();
+    let mut tables: Vec<Arc<Table>> = here.iter().map(|metric| Table::metric(&metric.name, &metric.output)).collect();
     tables.push(Table::dead_letters());
     if config.archive.enabled {
         tables.push(Table::events());
@@ -100,17 +98,19 @@ fn open_clickhouse(
     ClickHouseSink::open(settings, &config.job.name, &config.data.clickhouse_outbox(), &tables, hook)
 }
 
-/// `sink` without the metrics that name other sinks only, and without cleansed events if they do not go there.
-fn select(sink: Box<dyn Sink>, metrics: &[Deployed], events: bool) -> Box<dyn Sink> {
-    let elsewhere = metrics.iter().filter(|metric| !metric.goes_to(sink.name()));
-    let left_out: BTreeSet<String> = elsewhere.map(|metric| metric.spec.name.clone()).collect();
-    if left_out.is_empty() && events { sink } else { Box::new(Selected { sink, left_out, events }) }
+/// Whether the rows of a metric go to a sink.
+fn goes_to(metric: &MetricSpec, sink: &str) -> bool {
+    metric.deployment.sinks.as_ref().is_none_or(|names| names.iter().any(|name| name == sink))
+}
+
+/// `sink` without the tables that name other sinks only, and without cleansed events if they do not go there.
+fn select(sink: Box<dyn Sink>, events: bool) -> Box<dyn Sink> {
+    Box::new(Selected { sink, events })
 }
 
 /// A sink that some rows don't go to.
 struct Selected {
     sink: Box<dyn Sink>,
-    left_out: BTreeSet<String>,
     events: bool,
 }
 
@@ -120,8 +120,9 @@ impl Sink for Selected {
     }
 
     fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), PortError> {
-        match &table.kind {
-            TableKind::Metric(name) if self.left_out.contains(name) => Ok(()),
+        let elsewhere = table.sinks.as_ref().is_some_and(|names| names.iter().all(|name| name != self.sink.name()));
+        match table.kind {
+            _ if elsewhere => Ok(()),
             TableKind::Events if !self.events => Ok(()),
             _ => self.sink.write(table, rows),
         }

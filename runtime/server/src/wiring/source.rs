@@ -50,7 +50,7 @@ fn open_kafka(config: &Config, settings: &KafkaSourceSettings) -> anyhow::Result
 
 /// `source` with what is submitted again beside it, and the log that takes it: for a service, and wherever something was
 /// submitted before. A source that ends by itself takes no more.
-pub(super) fn with_again(
+pub(crate) fn with_again(
     config: &Config,
     source: Box<dyn Source>,
 ) -> anyhow::Result<(Box<dyn Source>, Option<AgainLog>)> {

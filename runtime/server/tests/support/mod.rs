@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod job;
+pub mod live;
 pub mod openapi;
 pub mod service;
 pub mod kafka;

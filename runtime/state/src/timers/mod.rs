@@ -226,6 +226,11 @@ impl Timers {
         self.change_bytes = 0;
     }
 
+    /// The stage was dropped.
+    pub(crate) fn forget(&mut self, stage: StageId) {
+        self.stages.remove(&stage);
+    }
+
     /// Bytes of changed timers, of each one once. Depends on nothing but the changes since the last commit.
     pub(crate) fn change_bytes(&self) -> usize {
         self.change_bytes

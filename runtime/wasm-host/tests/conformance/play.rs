@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidemark_dataflow::KeyGroups;
+use tidemark_engine::deployment::Deployment;
 use tidemark_engine::descriptor::{Condition, Descriptor, Filter};
 use tidemark_engine::fail_point::no_hook;
 use tidemark_engine::guest::{CloseReason, Folded, Guest, GuestBatch, GuestError, GuestFactory, VarBytes};
 use tidemark_engine::ids::Digest;
-use tidemark_engine::memory::{MemoryEvent, MemorySink, MemorySource, MemoryState, Row};
+use tidemark_engine::memory::{MemoryCatalogue, MemoryEvent, MemorySink, MemorySource, MemoryState, Row};
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::output::TableKind;
 use tidemark_engine::{Engine, EngineParts, EngineSettings, Patience, Step, TickLimits};
@@ -36,7 +37,8 @@ pub fn play(case: &Case, descriptor: &Descriptor, guests: Arc<dyn GuestFactory>)
         ..Overrides::default()
     };
     let (digest, config) = (Digest([1; 32]), Digest([2; 32]));
-    let metric = MetricSpec::new(descriptor, digest, config, overrides, guests);
+    let deployment = Deployment { overrides, ..Deployment::new(&descriptor.name, digest) };
+    let metric = MetricSpec::new(descriptor, deployment, config, guests);
     let metric = metric.map_err(|mistakes| mistakes.join("; "))?;
     let sink = MemorySink::default();
     let key_groups = 16;
@@ -56,6 +58,7 @@ pub fn play(case: &Case, descriptor: &Descriptor, guests: Arc<dyn GuestFactory>)
             patience: Patience::default(),
         },
         metrics: vec![metric],
+        catalogue: Arc::new(MemoryCatalogue::default()),
         source: Box::new(MemorySource::new(vec![case.events.iter().map(as_event).collect()])),
         sinks: vec![Box::new(sink.clone())],
         state: Box::new(MemoryState::new(key_groups)),
@@ -64,6 +67,7 @@ pub fn play(case: &Case, descriptor: &Descriptor, guests: Arc<dyn GuestFactory>)
         tables: Vec::new(),
         table_files: Vec::new(),
         restored: false,
+        rewrite: false,
         telemetry: Arc::default(),
         hook: no_hook(),
     })

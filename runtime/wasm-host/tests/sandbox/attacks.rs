@@ -124,6 +124,37 @@ fn an_attack_on_a_pair_or_a_state_costs_that_one() {
 }
 
 #[test]
+fn a_state_that_grows_without_end_ends_at_its_limit() {
+    let mut guest = guest("grow-state", patient());
+    let mut batch = batch(&KEYS);
+    let mut calls = 0;
+    loop {
+        let folded = guest.update(&batch).expect("isolated");
+        let others = failed(&folded);
+        if !others.is_empty() {
+            // The state before stays: sixteen times 64 KiB, and no byte more.
+            assert_eq!(others, [2]);
+            assert_eq!(folded.failures[0].reason, Reason::GuestOutput);
+            assert!(folded.failures[0].detail.contains("state_bytes exceeded"), "{}", folded.failures[0].detail);
+            assert_eq!((calls, batch.groups.states.get(2).len()), (16, 1 << 20));
+            break;
+        }
+        calls += 1;
+        assert!(calls <= 16, "it grows without end");
+        assert_eq!(folded.states.get(2).len(), calls * (64 << 10));
+        batch.groups.states = folded.states;
+    }
+}
+
+#[test]
+fn timers_of_the_past_are_set_like_others() {
+    let folded = guest("past-timers", tight()).update(&batch(&KEYS)).expect("no attack on the sandbox");
+    assert!(folded.failures.is_empty());
+    assert!(folded.timers.len() == 1_000 && folded.timers.iter().all(|(group, _)| *group == 2));
+    check_honest_states("past-timers", &folded);
+}
+
+#[test]
 fn a_module_that_leaks_goes_on_in_fresh_instances() {
     let factory = factory("leak", patient());
     let mut guest = factory.instantiate().expect("it starts");

@@ -51,7 +51,7 @@ impl ClickHouseSink {
             let known = layouts.iter().flatten().find(|layout| layout.kind == kind);
             let layout = match known {
                 Some(layout) => layout.clone(),
-                None => Layout::of(&Table { kind, schema: self.outbox.schema(handle.epoch, place)? })?,
+                None => Layout::of(&Table { kind, schema: self.outbox.schema(handle.epoch, place)?, sinks: None })?,
             };
             self.prepare_table(&layout, handle.epoch)?;
             layouts.push(Some(layout));

@@ -43,7 +43,7 @@ impl EventKey {
             range: (bounds[0] - begin) as u32..(bounds[1] - begin) as u32,
             too_long: None,
         });
-        Keys(self.decoder.decode(RawBlock {
+        Keys(self.decoder.decode(&RawBlock {
             partition: Partition(0),
             start: Offset(0),
             end: Offset(raw.len() as u64),

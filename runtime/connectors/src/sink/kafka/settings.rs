@@ -54,6 +54,15 @@ pub struct MetricsSettings {
     /// Names of metrics; empty for all of them.
     #[serde(default)]
     pub names: BTreeSet<String>,
+    /// Metrics that the job starts with, of those: their topics are looked for before the first row. Others may come.
+    #[serde(skip)]
+    pub expected: BTreeSet<String>,
+}
+
+impl MetricsSettings {
+    fn takes(&self, metric: &str) -> bool {
+        self.names.is_empty() || self.names.contains(metric)
+    }
 }
 
 /// Dead letters: the record as it came, with what happened in the headers.
@@ -155,8 +164,7 @@ impl KafkaSinkSettings {
             TableKind::DeadLetters => self.dead_letters.as_ref().map(|dead| dead.topic.clone()),
             TableKind::Metric(name) => {
                 let metrics = self.metrics.as_ref()?;
-                let wanted = metrics.names.is_empty() || metrics.names.contains(name);
-                wanted.then(|| metrics.topic.replace(METRIC, name))
+                metrics.takes(name).then(|| metrics.topic.replace(METRIC, name))
             }
         }
     }
@@ -170,7 +178,8 @@ impl KafkaSinkSettings {
             if !metrics.topic.contains(METRIC) {
                 topics.insert(metrics.topic.clone());
             }
-            topics.extend(metrics.names.iter().map(|name| metrics.topic.replace(METRIC, name)));
+            let expected = metrics.expected.iter().filter(|name| metrics.takes(name));
+            topics.extend(metrics.names.iter().chain(expected).map(|name| metrics.topic.replace(METRIC, name)));
         }
         topics
     }

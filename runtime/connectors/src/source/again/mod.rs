@@ -21,7 +21,7 @@ pub use log::{AgainError, AgainLog, Submission, Submitted};
 pub use source::AgainSource;
 
 /// What the names of these partitions begin with. File names and topics have no slash in them.
-const PREFIX: &str = "again/";
+pub const PREFIX: &str = "again/";
 
 /// The file of records for everybody.
 const EVERYBODY: &str = "events.ndjson";

@@ -4,8 +4,10 @@ use super::{PREFIX, metric_of};
 use crate::cleanse::CleanseSettings;
 use crate::source::{FileSettings, ReadSettings, RecordSource, SourceKind, SourceSettings};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tidemark_engine::ids::{Offset, Partition};
+use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{Again, Next, PortError, Positions, Source, SourceStart};
 
 /// Two sources as one: partitions of the second have names of their own.
@@ -83,6 +85,12 @@ impl Source for AgainSource {
 
     fn reachable(&self) -> bool {
         self.main.reachable()
+    }
+
+    /// The main source first: the other one takes whatever plan that takes.
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        self.main.change_plan(Arc::clone(&plan))?;
+        self.again.change_plan(plan)
     }
 
     fn bounded(&self) -> bool {

@@ -44,6 +44,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tidemark_engine::ids::{Offset, Partition};
+use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{Next, PortError, Positions, Source, SourceStart};
 use watch::{Shared, Watch};
 
@@ -146,6 +147,10 @@ impl Source for KafkaSource {
 
     fn next(&mut self, partition: Partition, wait: Duration) -> Result<Next, PortError> {
         running::next(&mut self.running, partition, wait, &mut self.names)
+    }
+
+    fn change_plan(&mut self, plan: Arc<ExtractionPlan>) -> Result<(), PortError> {
+        running::change_plan(&mut self.running, &self.cleanse, plan)
     }
 
     fn bounded(&self) -> bool {

@@ -3,10 +3,12 @@
 //! To add one: write the handler with its `#[utoipa::path]` in the file of its area, name it in that file's `routes`, and
 //! name a new area here. The scope, the form of errors, limits of size and time, and the OpenAPI document follow.
 
+mod deployments;
 mod health;
 mod letters;
 mod live;
 mod metrics;
+mod modules;
 mod pipeline;
 mod state;
 
@@ -25,7 +27,7 @@ pub(super) struct Group {
 }
 
 /// All of them.
-pub(super) fn all(_limits: &HttpLimits) -> Vec<Group> {
+pub(super) fn all(limits: &HttpLimits) -> Vec<Group> {
     let open = |routes| Group { scope: None, routes };
     let read = |routes| Group { scope: Some(Scope::Read), routes };
     vec![
@@ -37,5 +39,9 @@ pub(super) fn all(_limits: &HttpLimits) -> Vec<Group> {
         read(pipeline::routes()),
         read(letters::read()),
         Group { scope: Some(Scope::Operate), routes: letters::operate() },
+        read(deployments::read()),
+        read(modules::read()),
+        Group { scope: Some(Scope::Admin), routes: deployments::write() },
+        Group { scope: Some(Scope::Admin), routes: modules::write(limits.module_bytes) },
     ]
 }

@@ -142,8 +142,10 @@ async fn pipeline(State(api): State<Arc<Api>>) -> Result<Json<Pipeline>, Problem
     let progress = progress.map_err(|error| Problem::internal("the look at the state", &error))?;
     let engine = api.exporter.engine();
     let stages = engine.stages().into_iter().map(|(metric, stage)| {
-        let id = progress.as_ref().and_then(|progress| progress.stages.get(&metric));
-        let size = id.and_then(|id| sizes.get(id)).copied().unwrap_or_default();
+        // With those of earlier versions that still have open windows.
+        let records = progress.iter().flat_map(|progress| progress.stages_of(&metric));
+        let own = records.filter_map(|stage| sizes.get(&stage.id));
+        let (entries, bytes) = own.fold((0, 0), |sum, size| (sum.0 + size.entries, sum.1 + size.bytes));
         StageView {
             rows_in: stage.rows_in.get(),
             rows_out: stage.rows_out.get(),
@@ -152,8 +154,8 @@ async fn pipeline(State(api): State<Arc<Api>>) -> Result<Json<Pipeline>, Problem
             poison: stage.poison.get(),
             quarantined: stage.quarantined.get() != 0,
             watermark: known(stage.watermark_ms.get()),
-            state_entries: size.entries,
-            state_bytes: size.bytes,
+            state_entries: entries,
+            state_bytes: bytes,
             metric,
         }
     });

@@ -1,0 +1,30 @@
+//! `tidemark verify`.
+
+use super::environment;
+use crate::cli::VerifyArguments;
+use crate::config::Draft;
+use crate::config::overrides::Overrides;
+use crate::exit::Failure;
+use crate::verify::{Selection, verify};
+use tidemark_wasm_host::{Host, HostSettings};
+
+/// Derives rows again and says how many are as they were.
+pub fn execute(arguments: &VerifyArguments, overrides: &Overrides) -> Result<(), Failure> {
+    let config = Draft::read(&arguments.config, &environment, overrides)?.into_config()?;
+    let settings = HostSettings { cache: Some(config.data.modules()), ..HostSettings::default() };
+    let host = Host::new(settings).map_err(Failure::failed)?;
+    let scratch = config.data.dir.join(format!("verify-{}", std::process::id()));
+    let selection = Selection {
+        metric: arguments.metric.clone(),
+        key: arguments.key.clone(),
+        from: arguments.from,
+        until: arguments.until,
+    };
+    std::fs::create_dir_all(&scratch)?;
+    let verified = verify(&config, host, selection, &scratch);
+    let removed = std::fs::remove_dir_all(&scratch);
+    let report = verified?;
+    removed?;
+    println!("{report}");
+    if report.is_sound() { Ok(()) } else { Err(Failure::failed("some rows are not what the archive gives")) }
+}

@@ -1,0 +1,229 @@
+//! What can be done with the metrics of a running job: deployed, changed, paused, tried out beside the live one, taken
+//! back. Every order is checked whole before the job hears of it, and answered when it is committed.
+
+use crate::catalogue::{JobCatalogue, read_request};
+use crate::config::Config;
+use crate::control::{Control, JobView, NotTaken};
+use crate::modules::Registry;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use tidemark_connectors::module_store::ModuleStoreError;
+use tidemark_engine::deployment::{Change, ChangeError, Deployment, Origin};
+use tidemark_engine::descriptor::{Condition, WindowSpec};
+use tidemark_engine::ids::Digest;
+use tidemark_engine::metric::{METRIC_TYPE, MetricSpec};
+
+/// What a shadow is named: the live metric, and this.
+const SHADOW: &str = "-shadow";
+
+/// Why an order is not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    /// It can't be, for these reasons.
+    #[error("{}", .0.join("; "))]
+    Refused(Vec<String>),
+    /// There is no such metric or module.
+    #[error("{0}")]
+    Unknown(String),
+    /// Not as things are.
+    #[error("{0}")]
+    Conflict(String),
+    /// The job does not take it now.
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
+    /// The store of modules fails.
+    #[error(transparent)]
+    Store(ModuleStoreError),
+    /// The job stopped meanwhile: whether it took effect is seen when it runs again.
+    #[error("the job stopped before it answered; whether the change took effect is seen when it runs again")]
+    Unanswered,
+}
+
+/// What came of an order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Done {
+    /// The epoch that committed it.
+    pub epoch: u64,
+    /// How long it held processing up, in microseconds.
+    pub held_up_us: u64,
+}
+
+/// Everything that orders need. Cheap to clone.
+#[derive(Clone)]
+pub struct Operator {
+    control: Control,
+    registry: Arc<Registry>,
+    catalogue: Arc<JobCatalogue>,
+    config: Arc<Config>,
+}
+
+impl Operator {
+    /// For the job of `config`.
+    #[must_use]
+    pub fn new(control: Control, registry: Arc<Registry>, catalogue: Arc<JobCatalogue>, config: Arc<Config>) -> Self {
+        Self { control, registry, catalogue, config }
+    }
+
+    /// What the job runs.
+    #[must_use]
+    pub fn view(&self) -> Arc<JobView> {
+        self.control.view()
+    }
+
+    /// The modules.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The metric of a deployment.
+    pub fn metric(&self, deployment: &Deployment) -> Result<MetricSpec, Vec<String>> {
+        tidemark_engine::deployment::Catalogue::metric(&*self.catalogue, deployment)
+    }
+
+    /// Deploys a metric, or another version of it, as `fields` say: those of `[[metric]]`.
+    pub async fn deploy(&self, name: &str, fields: Map<String, Value>) -> Result<Done, OperateError> {
+        if name.ends_with(SHADOW) {
+            return Err(OperateError::Refused(vec![format!(
+                "name: what ends with {SHADOW} is the shadow of a metric"
+            )]));
+        }
+        let spec = self.read(name, fields).await?;
+        let paused = self.view().metrics.get(name).is_some_and(|known| known.paused);
+        let deployment = Deployment { paused, ..spec.deployment.clone() };
+        self.change(vec![deploy(deployment, spec.may_reset_state)]).await
+    }
+
+    /// Takes a metric away, and its state with it.
+    pub async fn undeploy(&self, name: &str) -> Result<Done, OperateError> {
+        self.known(name)?;
+        if self.config.metrics.iter().any(|metric| metric.name == name) {
+            return Err(OperateError::Conflict(format!(
+                "{name} stands in the job's file and would be back at the next start: take it out there, or pause it"
+            )));
+        }
+        let shadow = shadow_of(name);
+        let mut changes = vec![Change::Undeploy { name: name.to_owned() }];
+        if self.view().metrics.contains_key(&shadow) {
+            changes.push(Change::Undeploy { name: shadow });
+        }
+        self.change(changes).await
+    }
+
+    /// Pauses a metric, or ends its pause.
+    pub async fn pause(&self, name: &str, paused: bool) -> Result<Done, OperateError> {
+        let deployment = Deployment { paused, ..self.known(name)? };
+        self.change(vec![deploy(deployment, false)]).await
+    }
+
+    /// Goes back to what the metric was before, from now on.
+    pub async fn rollback(&self, name: &str, reset_state: bool) -> Result<Done, OperateError> {
+        let current = self.known(name)?;
+        let view = self.view();
+        let previous = view.history.get(name).and_then(|history| history.last()).cloned();
+        let previous =
+            previous.ok_or_else(|| OperateError::Conflict(format!("{name} has no earlier version to go back to")))?;
+        let deployment = Deployment { paused: current.paused, origin: Origin::Api, ..previous };
+        self.change(vec![deploy(deployment, reset_state)]).await
+    }
+
+    /// Runs a candidate beside the live metric, on the same input, with a state and a table of its own.
+    pub async fn shadow(&self, name: &str, fields: Map<String, Value>) -> Result<Done, OperateError> {
+        self.known(name)?;
+        let shadow = shadow_of(name);
+        let spec = self.read(&shadow, fields).await?;
+        let deployment = Deployment { shadow_of: Some(name.to_owned()), ..spec.deployment.clone() };
+        self.change(vec![deploy(deployment, true)]).await
+    }
+
+    /// Puts the shadow in the place of the live metric.
+    pub async fn promote(&self, name: &str, reset_state: bool) -> Result<Done, OperateError> {
+        let live = self.known(name)?;
+        let candidate = self.known(&shadow_of(name))?;
+        let deployment = Deployment {
+            name: live.name,
+            paused: live.paused,
+            shadow_of: None,
+            origin: Origin::Api,
+            ..candidate.clone()
+        };
+        self.change(vec![deploy(deployment, reset_state), Change::Undeploy { name: candidate.name }]).await
+    }
+
+    /// Takes the shadow away.
+    pub async fn discard(&self, name: &str) -> Result<Done, OperateError> {
+        let shadow = self.known(&shadow_of(name))?;
+        self.change(vec![Change::Undeploy { name: shadow.name }]).await
+    }
+
+    /// Removes a module that nothing needs.
+    pub fn remove_module(&self, digest: Digest) -> Result<(), OperateError> {
+        if self.view().needs(digest) {
+            return Err(OperateError::Conflict(format!(
+                "module {digest} runs, has open windows, or could be rolled back to: undeploy its metrics first"
+            )));
+        }
+        self.registry.remove(digest).map_err(|error| match error {
+            ModuleStoreError::Missing(_) => OperateError::Unknown(error.to_string()),
+            error => OperateError::Store(error),
+        })
+    }
+
+    /// The deployment of a metric.
+    pub fn known(&self, name: &str) -> Result<Deployment, OperateError> {
+        let view = self.view();
+        view.metrics.get(name).cloned().ok_or_else(|| {
+            let names: Vec<&str> = view.metrics.keys().map(String::as_str).collect();
+            OperateError::Unknown(format!("there is no metric {name}; there are {}", names.join(", ")))
+        })
+    }
+
+    /// Reads and tries out what a request says, off the threads that answer requests.
+    async fn read(&self, name: &str, fields: Map<String, Value>) -> Result<MetricSpec, OperateError> {
+        let operator = self.clone();
+        let name = name.to_owned();
+        let read = tokio::task::spawn_blocking(move || {
+            let view = operator.view();
+            let names: Vec<String> = view.metrics.keys().cloned().chain([name.clone()]).collect();
+            let spec = read_request(&name, &fields, &operator.config, &names, &operator.registry)?;
+            if reads_itself(&spec) {
+                return Err(vec![format!("filter: {name} would read its own rows")]);
+            }
+            operator.catalogue.remember(spec.clone());
+            Ok(spec)
+        });
+        let read = read.await.map_err(|error| OperateError::Refused(vec![error.to_string()]))?;
+        read.map_err(OperateError::Refused)
+    }
+
+    async fn change(&self, changes: Vec<Change>) -> Result<Done, OperateError> {
+        let answer = self.control.change(changes)?;
+        match answer.await {
+            Ok(Ok(held_up_ns)) => Ok(Done { epoch: self.view().epoch, held_up_us: held_up_ns / 1_000 }),
+            Ok(Err(ChangeError::Refused(reasons))) => Err(OperateError::Refused(reasons)),
+            Ok(Err(ChangeError::Engine(_))) | Err(_) => Err(OperateError::Unanswered),
+        }
+    }
+}
+
+/// The name of a metric's shadow.
+#[must_use]
+pub fn shadow_of(name: &str) -> String {
+    format!("{name}{SHADOW}")
+}
+
+fn deploy(deployment: Deployment, reset_state: bool) -> Change {
+    Change::Deploy { deployment: Box::new(deployment), reset_state }
+}
+
+fn reads_itself(spec: &MetricSpec) -> bool {
+    let own = format!("{METRIC_TYPE}{}", spec.name);
+    let sides = match &spec.window {
+        WindowSpec::IntervalJoin { left, right, .. } => vec![&spec.filter, left, right],
+        _ => vec![&spec.filter],
+    };
+    sides.into_iter().any(|filter| match filter.0.get("type") {
+        Some(Condition::OneOf(types)) => types.contains(&own),
+        _ => false,
+    })
+}

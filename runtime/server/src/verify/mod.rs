@@ -1,0 +1,110 @@
+//! Verifying: rows are derived again from the archive, with the very modules and configurations of then, and compared with
+//! those that were written.
+//!
+//! What runs is the engine itself: it starts from the oldest checkpoint that is kept, takes the ticks that the tick log
+//! tells and the events that the archive has, makes the changes of the metrics where they were made, and writes to a sink
+//! that compares. So late rows, refirings, keys, joins, swaps and another number of workers are no special cases. Rows of
+//! before the oldest checkpoint cannot be derived: the ticks that made them are forgotten.
+
+mod compare;
+mod source;
+
+pub use compare::{Counts, Report, Selection};
+
+use crate::catalogue::JobCatalogue;
+use crate::config::Config;
+use crate::modules::Registry;
+use crate::telemetry::Exporter;
+use crate::wiring;
+use anyhow::{Context as _, bail};
+use compare::Comparing;
+use source::ArchiveSource;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tidemark_connectors::cleanse::read_table_files;
+use tidemark_connectors::module_store::ModuleStore;
+use tidemark_engine::fail_point::no_hook;
+use tidemark_engine::ids::Epoch;
+use tidemark_engine::memory::MemoryTickLog;
+use tidemark_engine::ports::TickLog as _;
+use tidemark_engine::progress::Progress;
+use tidemark_engine::telemetry::Telemetry;
+use tidemark_engine::tick_log::EpochRecord;
+use tidemark_engine::{Engine, EngineParts};
+use tidemark_query::rows::EmbeddedStore;
+use tidemark_state::{RocksState, StateSettings};
+use tidemark_wasm_host::Host;
+
+/// Memory of a question about the archive or the rows.
+const QUERY_BYTES: usize = 1 << 30;
+
+/// Derives the rows that `selection` names again and compares them. `scratch` is an empty folder for the state. The job
+/// must not run meanwhile.
+pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path) -> anyhow::Result<Report> {
+    if !config.archive.enabled || config.sinks.parquet.is_none() {
+        bail!("rows are derived from the archive, which this job does not keep: turn on [archive] and [sink.parquet]");
+    }
+    if !config.job.cleanse {
+        bail!(
+            "this job reads cleansed events, whose watermarks are in their topic and not in the archive: run one job that \
+             does both, or compare with a second run over the topic"
+        );
+    }
+    let checkpoints = wiring::open_checkpoints(config)?;
+    let oldest = checkpoints.oldest()?;
+    let folder = scratch.join("state");
+    if let Some(oldest) = oldest {
+        checkpoints.restore(oldest, &folder).context("the oldest checkpoint cannot be restored")?;
+    }
+    let settings = StateSettings { path: folder, ..config.state.clone() };
+    let state = RocksState::open(&settings, config.job.key_groups)?;
+    let progress = Progress::load(&state)?.unwrap_or_else(|| Progress::new(config.job.key_groups.count()));
+    let records = wiring::read_ticks(config, progress.epoch)?;
+    if let Some((first, _)) = records.first().filter(|(first, _)| first.0 != progress.epoch.0 + 1) {
+        bail!("the tick log begins with epoch {first}, but the oldest state is of epoch {}", progress.epoch);
+    }
+    let decoded: Vec<(Epoch, EpochRecord)> = records
+        .iter()
+        .map(|(epoch, record)| Ok((*epoch, EpochRecord::decode(*epoch, record)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let store = Arc::new(EmbeddedStore::new(&config.data.dir, QUERY_BYTES));
+    let archive = ArchiveSource::new(store.clone(), config.cleanse.clone(), &progress, &decoded);
+    let (source, _) = wiring::with_again(config, Box::new(archive))?;
+    let mut log = MemoryTickLog::default();
+    for (epoch, record) in &records {
+        log.append(*epoch, record)?;
+    }
+    let telemetry = Arc::new(Telemetry::default());
+    let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone()));
+    let modules = ModuleStore::open(&config.data.module_store())?;
+    let registry = Arc::new(Registry::new(modules, host, Vec::new()));
+    let report = Arc::new(Mutex::new(Report::new(progress.epoch, selection)));
+    let mut engine_settings = wiring::engine_settings(config, scratch);
+    // What is not compared need not be made.
+    engine_settings.archive = false;
+    engine_settings.checkpoint_every = 0;
+    let mut engine = Engine::open(EngineParts {
+        settings: engine_settings,
+        metrics: Vec::new(),
+        catalogue: Arc::new(JobCatalogue::new(registry, exporter)),
+        source,
+        sinks: vec![Box::new(Comparing::new(store, report.clone()))],
+        state: Box::new(state),
+        checkpoints: None,
+        tick_log: Some(Box::new(log)),
+        tables: config.cleanse.table.iter().map(|table| table.spec()).collect(),
+        table_files: read_table_files(&config.cleanse.table)?,
+        restored: true,
+        rewrite: true,
+        telemetry,
+        hook: no_hook(),
+    })?;
+    while engine.is_rerunning() {
+        engine.step()?;
+    }
+    drop(engine);
+    let report = Arc::into_inner(report).context("the comparison has ended")?;
+    let mut report = report.into_inner().map_err(|_| anyhow::anyhow!("the comparison failed"))?;
+    report.count_underivable(&EmbeddedStore::new(&config.data.dir, QUERY_BYTES))?;
+    Ok(report)
+}

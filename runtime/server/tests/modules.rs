@@ -1,0 +1,223 @@
+//! Modules and metrics of a running job, over HTTP: what is refused and why, shadows and their difference, promotion,
+//! roll-back, pauses.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Instant;
+use support::job::metrics_folder;
+use support::live::{LONG, Running, disguised, free_address, request};
+use support::tidemark;
+
+/// Events of ten keys, one a ms of event time, to a file that a job follows.
+struct Events {
+    file: File,
+    time: i64,
+}
+
+impl Events {
+    fn write(&mut self, count: i64) {
+        let mut text = String::new();
+        for number in self.time..self.time + count {
+            let (key, swaps) = (number % 10, number % 3);
+            text += &format!(
+                "{{\"id\":\"{number}\",\"type\":\"request\",\"timestamp\":\"{number}\",\"data\":{{\"orchestrator\":\"o-{key}\",\"swaps\":{swaps}}}}}\n"
+            );
+        }
+        self.file.write_all(text.as_bytes()).expect("written");
+        self.time += count;
+    }
+}
+
+fn start(folder: &Path, extra: &str) -> (Running, Events) {
+    let (config, address) = (folder.join("job.toml"), free_address());
+    let input = folder.join("input");
+    std::fs::create_dir(&input).expect("a folder");
+    let mut events = Events { file: File::create(input.join("events.ndjson")).expect("a file"), time: 1_000_000 };
+    events.write(1_000);
+    let module = metrics_folder().join("swap-rate.wasm");
+    let text = format!(
+        "[data]\ndir = \"{}\"\n[source]\nkind = \"file\"\npath = \"{}\"\nfollow = true\n[watermark]\nbound_ms = 10\n\
+         [epoch]\ninterval_ms = 50\n[http]\nlisten = \"{address}\"\n[sink.parquet]\n{extra}\n\
+         [[metric]]\nname = \"steady\"\nmodule = \"{}\"\nfilter = {{ type = [\"request\"] }}\n\
+         window = {{ kind = \"tumbling\", size_ms = 100 }}\n",
+        folder.join("data").display(),
+        input.display(),
+        module.display()
+    );
+    std::fs::write(&config, text).expect("written");
+    (Running::start(&config, address, &[]), events)
+}
+
+fn original() -> Vec<u8> {
+    std::fs::read(metrics_folder().join("swap-rate.wasm")).expect("a module")
+}
+
+fn settings(digest: &str, more: Value) -> Value {
+    let mut settings = json!({
+        "module": format!("sha256:{digest}"), "filter": { "type": ["request"] },
+        "window": { "kind": "tumbling", "size_ms": 100 },
+    });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        settings[name] = value.clone();
+    }
+    settings
+}
+
+/// Asks until the answer is as wanted.
+fn wait(job: &Running, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let started = Instant::now();
+    loop {
+        let (status, answer) = job.ask("GET", path, &Value::Null).expect("an answer");
+        if status == 200 && wanted(&answer) {
+            return answer;
+        }
+        assert!(started.elapsed() < LONG, "{status} {answer}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+fn done(answer: Option<(u16, Value)>) -> Value {
+    let (status, answer) = answer.expect("an answer");
+    assert!((200..300).contains(&status), "{status} {answer}");
+    answer
+}
+
+fn refused(answer: Option<(u16, Value)>, expected: u16, words: &str) {
+    let (status, answer) = answer.expect("an answer");
+    assert!(status == expected && answer.to_string().contains(words), "{status} {answer}, expected {expected} {words}");
+}
+
+#[test]
+fn what_is_no_module_or_no_metric_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (job, _events) = start(folder.path(), "");
+    for (bytes, words) in [
+        (b"\x7fELF and so on".as_slice(), "compiled native code"),
+        (b"\0asm\x01\0\0\0", "core WebAssembly module"),
+        (b"PK\x03\x04", "not a WebAssembly component"),
+        (&original()[..10_000], "does not compile"),
+    ] {
+        let (status, answer) = request(job.address, "POST", "/api/v1/modules", "application/wasm", bytes).expect("one");
+        assert_eq!(status, 202, "{answer}");
+        let path = format!("/api/v1/modules/{}", answer["digest"].as_str().expect("a digest"));
+        let answer = wait(&job, &path, |module| module["status"] != "checking");
+        assert!(answer["status"] == "refused" && answer["reasons"].to_string().contains(words), "{answer}");
+    }
+    let digest = job.push(&original());
+    let put = |name: &str, body: &Value| job.ask("PUT", &format!("/api/v1/metrics/{name}"), body);
+    refused(put("new", &json!({ "modul": "x" })), 422, "did you mean `module`");
+    refused(put("new", &json!({ "module": "my.wasm" })), 422, "push the file first");
+    refused(put("new", &settings(&"0".repeat(64), json!({}))), 422, "there is no module");
+    refused(put("No Name", &settings(&digest, json!({}))), 422, "name");
+    refused(put("new", &settings(&digest, json!({ "config": { "unknown": 1 } }))), 422, "nothing to configure");
+    refused(put("new", &settings(&digest, json!({ "filter": { "type": ["metric.nowhere"] } }))), 422, "metric.nowhere");
+    refused(put("new", &settings(&digest, json!({ "filter": { "type": ["metric.new"] } }))), 422, "its own rows");
+    refused(put("new", &settings(&digest, json!({ "sinks": ["console"] }))), 422, "turned off");
+    refused(put("new", &json!([1])), 400, "");
+    refused(job.ask("DELETE", "/api/v1/metrics/steady", &Value::Null), 409, "stands in the job's file");
+    refused(job.ask("POST", "/api/v1/metrics/steady/rollback", &Value::Null), 409, "no earlier version");
+    refused(job.ask("POST", "/api/v1/metrics/nowhere/pause", &Value::Null), 404, "there is no metric nowhere");
+    // Nothing of it has changed the job.
+    let list = done(job.ask("GET", "/api/v1/deployments", &Value::Null));
+    assert_eq!(list["deployments"].as_array().map(Vec::len), Some(1), "{list}");
+}
+
+#[test]
+fn a_candidate_is_compared_promoted_and_taken_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (job, mut events) = start(folder.path(), "");
+    let [first, second, third] = [1, 2, 3].map(|mark| job.push(&disguised(&original(), mark)));
+    done(job.ask("PUT", "/api/v1/metrics/live", &settings(&first, json!({}))));
+    // The same, in other bytes.
+    done(job.ask("PUT", "/api/v1/metrics/live/shadow", &settings(&second, json!({}))));
+    events.write(2_000);
+    let diff = wait(&job, "/api/v1/metrics/live/shadow/diff", |diff| diff["equal"].as_u64() >= Some(100));
+    for none in ["changed", "only_live", "only_shadow"] {
+        assert_eq!(diff[none], json!(0), "{diff}");
+    }
+    // Another one, that counts fewer.
+    let fewer = json!({ "filter": { "type": ["request"], "data.swaps": ["0", "1"] } });
+    done(job.ask("PUT", "/api/v1/metrics/live/shadow", &settings(&third, fewer)));
+    events.write(2_000);
+    let diff = wait(&job, "/api/v1/metrics/live/shadow/diff", |diff| diff["changed"].as_u64() >= Some(100));
+    let requested = diff["columns"].as_array().into_iter().flatten().find(|column| column["name"] == "requested");
+    let largest = requested.and_then(|column| column["largest"].as_f64());
+    assert!(largest.is_some_and(|largest| (3.0..=4.0).contains(&largest)), "a third of ten rows: {diff}");
+
+    let module = |job: &Running| {
+        let shown = done(job.ask("GET", "/api/v1/deployments/live", &Value::Null));
+        shown["module"].as_str().expect("a digest").to_owned()
+    };
+    assert_eq!(module(&job), first);
+    done(job.ask("POST", "/api/v1/metrics/live/shadow/promote", &Value::Null));
+    assert_eq!(module(&job), third);
+    refused(job.ask("GET", "/api/v1/metrics/live/shadow/diff", &Value::Null), 404, "live-shadow");
+    done(job.ask("POST", "/api/v1/metrics/live/rollback", &Value::Null));
+    assert_eq!(module(&job), first);
+
+    // Modules that are needed stay.
+    refused(job.ask("DELETE", &format!("/api/v1/modules/{first}"), &Value::Null), 409, "undeploy its metrics first");
+    refused(job.ask("DELETE", &format!("/api/v1/modules/{third}"), &Value::Null), 409, "rolled back to");
+    done(job.ask("POST", "/api/v1/metrics/live/pause", &Value::Null));
+    assert_eq!(done(job.ask("GET", "/api/v1/deployments/live", &Value::Null))["paused"], json!(true));
+    done(job.ask("POST", "/api/v1/metrics/live/resume", &Value::Null));
+    done(job.ask("DELETE", "/api/v1/metrics/live", &Value::Null));
+    done(job.ask("DELETE", &format!("/api/v1/modules/{first}"), &Value::Null));
+    refused(job.ask("GET", &format!("/api/v1/modules/{first}"), &Value::Null), 404, "there is no module");
+    // How long each change held processing up is told.
+    let metrics = job.ask("GET", "/metrics", &Value::Null).expect("an answer").1;
+    assert!(metrics.to_string().contains("tidemark_metric_change_max_seconds"), "{metrics}");
+}
+
+/// The same by commands; and what they did outlives the process.
+#[test]
+fn commands_do_what_the_api_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (job, mut events) = start(folder.path(), "");
+    let (url, module) = (format!("http://{}", job.address), folder.path().join("mine.wasm"));
+    std::fs::write(&module, disguised(&original(), 9)).expect("written");
+    let module = module.to_str().expect("UTF-8");
+    let run = |arguments: &[&str]| tidemark(&[arguments, &["--url", &url]].concat());
+    let digest = run(&["module", "push", module]).fine().stdout.trim().to_owned();
+    assert!(digest.starts_with("sha256:") && digest.len() == 71, "{digest}");
+    assert!(run(&["module", "list"]).fine().stdout.contains(&digest));
+    assert!(run(&["module", "show", &digest]).fine().stdout.contains("\"swap-rate\""));
+    let settings = folder.path().join("metric.toml");
+    let text = "filter = { type = [\"request\"] }\nwindow = { kind = \"tumbling\", size_ms = 100 }\n";
+    std::fs::write(&settings, text).expect("written");
+    let settings = settings.to_str().expect("UTF-8");
+    let deployed = run(&["metric", "deploy", "mine", "--module", &digest, "--settings", settings]).fine();
+    assert!(deployed.stdout.contains("committed with epoch"), "{}", deployed.stdout);
+    run(&["metric", "shadow", "mine", "--module", module, "--settings", settings]).fine();
+    run(&["metric", "diff", "mine"]).fine();
+    run(&["metric", "discard", "mine"]).fine();
+    run(&["metric", "pause", "mine"]).fine();
+    assert!(run(&["metric", "list"]).fine().stdout.contains("paused"));
+    run(&["metric", "resume", "mine"]).fine();
+    assert!(run(&["metric", "show", "mine"]).fine().stdout.contains("\"origin\": \"api\""));
+    let refused = run(&["metric", "deploy", "other", "--module", settings]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("refused (422)"), "{refused:?}");
+    events.write(1_000);
+
+    let address = job.address;
+    job.kill();
+    let job = Running::start(&folder.path().join("job.toml"), address, &[]);
+    let shown = done(job.ask("GET", "/api/v1/deployments/mine", &Value::Null));
+    assert_eq!((&shown["paused"], &shown["origin"]), (&json!(false), &json!("api")), "{shown}");
+    run(&["metric", "undeploy", "mine"]).fine();
+    run(&["module", "remove", &digest]).fine();
+}
+
+#[test]
+fn only_signed_modules_come_in_where_keys_are_trusted() {
+    // The keys of RFC 8032, section 7.1, test 1; nobody has signed these modules with them.
+    let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let folder = tempfile::tempdir().expect("a folder");
+    let (job, _events) = start(folder.path(), &format!("[modules]\ntrusted_keys = [\"{key}\"]"));
+    let answer = request(job.address, "POST", "/api/v1/modules", "application/wasm", &original());
+    refused(answer, 422, "signed modules only");
+}
