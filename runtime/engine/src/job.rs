@@ -1,7 +1,6 @@
 //! A job put together: metrics compiled against one extraction plan, in topological order.
 
 use crate::batch::EventBatch;
-use crate::ids::StageId;
 use crate::metric::{METRIC_TYPE, MetricSpec};
 use crate::output::Table;
 use crate::plan::ExtractionPlan;
@@ -63,9 +62,9 @@ impl Job {
                 ));
             }
             for versions in ready {
-                let mut elders: Vec<StageId> = versions.iter().map(|(record, _)| record.id).collect();
+                let mut elders: Vec<StageRecord> = versions.iter().map(|(record, _)| record.clone()).collect();
                 for (record, spec) in versions {
-                    elders.retain(|id| *id < record.id);
+                    elders.retain(|elder| elder.id < record.id);
                     let upstream = upstream_of(&spec);
                     let module = module_id(modules, &spec)?;
                     let telemetry = telemetry.stage(&spec.name);
@@ -73,7 +72,9 @@ impl Job {
                     if let Some(table) = tables.get(&stage.spec.name) {
                         stage.table.clone_from(table);
                     }
-                    stage.elders.clone_from(&elders);
+                    stage.elders = elders.iter().map(|elder| elder.id).collect();
+                    let ends = elders.iter().filter_map(|elder| elder.until);
+                    stage.answers_from = ends.fold(stage.from, i64::max);
                     stage.upstream = stages
                         .iter()
                         .filter(|other| upstream.contains(&other.spec.name))

@@ -90,7 +90,7 @@ fn run(world: &World, metrics: Vec<MetricSpec>, schedule: &Schedule) -> (Vec<Row
 #[test]
 fn swapping_again_and_again_loses_and_doubles_nothing() {
     for disorder in [0, 60, 250] {
-        let world = || World { epoch_records: 14, ..World::new(input(disorder)) };
+        let world = || World { epoch_records: 12, ..World::new(input(disorder)) };
         let (expected, _) = run(&world(), all(1), &Schedule::default());
         let swapped = world();
         let schedule: BTreeMap<u64, Vec<Change>> = (1..=50)

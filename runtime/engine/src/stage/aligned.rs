@@ -3,13 +3,13 @@
 use super::call::{Call, Entry, GroupsBuilder};
 use super::groups::{GroupedRows, Grouper};
 use super::route::RoutedRow;
-use super::{Due, Stage, StageRun, TimerKind};
+use super::{Due, StageRun, TimerKind};
 use crate::error::EngineError;
 use crate::guest::{CloseReason, GuestBatch};
 use crate::pane::Pane;
 use crate::ports::StateKey;
 use crate::state_key;
-use tidemark_dataflow::window::{AlignedWindows, cleanup_time, fires_at_once, is_row_late, is_window_late};
+use tidemark_dataflow::window::{cleanup_time, fires_at_once, is_row_late, is_window_late};
 use tidemark_dataflow::{EventTime, KeyGroup, Window};
 
 /// Folds a tick's rows into their windows. A window that the watermark has passed, but that may still change, fires
@@ -29,7 +29,7 @@ pub(crate) fn fold(run: &mut StageRun<'_>, rows: &[RoutedRow]) -> Result<(), Eng
             grouper.add(*row, window);
             assigned = true;
         }
-        if !assigned && is_row_late(time, lateness, input.watermark) && answers_for(input.stage, windows, time) {
+        if !assigned && is_row_late(time, lateness, input.watermark) && input.stage.answers_for(time) {
             run.late(row.at);
         }
     }
@@ -43,18 +43,10 @@ pub(crate) fn fold(run: &mut StageRun<'_>, rows: &[RoutedRow]) -> Result<(), Eng
     update(run, &grouped, &keys)
 }
 
-/// Whether this version tells of a row that is too late for every version: the one that has its last window, or the oldest
-/// one, if those that had it are gone.
-fn answers_for(stage: &Stage, windows: AlignedWindows, time: EventTime) -> bool {
-    let start = windows.assign(time).next().map_or(time, |last| last.start);
-    stage.owns(start) || start.0 < stage.from && stage.elders.is_empty()
-}
-
 /// Puts rows aside because the module is quarantined: those that no other version answers for.
 pub(crate) fn refuse(run: &mut StageRun<'_>, rows: &[RoutedRow]) {
     let input = run.input;
-    let windows = input.stage.spec.aligned().expect("the window was checked when the metric was made");
-    for row in rows.iter().filter(|row| answers_for(input.stage, windows, input.time(row.at))) {
+    for row in rows.iter().filter(|row| input.stage.answers_for(input.time(row.at))) {
         run.refuse(std::slice::from_ref(row));
     }
 }

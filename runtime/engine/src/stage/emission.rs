@@ -158,7 +158,7 @@ impl StageRows {
         let moment = |times: Vec<Option<i64>>| -> ArrayRef {
             Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))
         };
-        let provenance = stage.provenance.iter().map(|column| column.slice(0, count));
+        let provenance = stage.provenance().iter().map(|column| column.slice(0, count));
         let bound = |bound: i64| (bound != i64::MIN && bound != i64::MAX).then_some(bound);
         let mut columns = vec![
             Arc::new(self.keys.slice(start, count)) as ArrayRef,

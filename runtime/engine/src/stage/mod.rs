@@ -38,7 +38,7 @@ use crate::telemetry::StageTelemetry;
 use arrow_array::ArrayRef;
 use emission::{Emission, StageRows};
 use route::{Consumer, RoutedRow};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tidemark_dataflow::{EventTime, KeyGroup, KeyGroups};
 
 /// A metric, compiled against the job's extraction plan.
@@ -57,6 +57,8 @@ pub(crate) struct Stage {
     pub(crate) until: Option<i64>,
     /// Stages of older versions of the metric.
     pub(crate) elders: Vec<StageId>,
+    /// What comes earlier is an elder's to tell of, as long as there is one.
+    pub(crate) answers_from: i64,
     /// Who reads rows: one consumer, or left and right for a join.
     pub(crate) consumers: Vec<Consumer>,
     /// Where each input column comes from.
@@ -66,8 +68,8 @@ pub(crate) struct Stage {
     pub(crate) upstream: Vec<usize>,
     /// Whether it reads events of the source.
     pub(crate) reads_source: bool,
-    /// Columns that are the same in all its rows.
-    pub(crate) provenance: [ArrayRef; 4],
+    /// Columns that are the same in all its rows, made when it has some: a change compiles every stage.
+    provenance: OnceLock<[ArrayRef; 4]>,
     pub(crate) telemetry: Arc<StageTelemetry>,
 }
 
@@ -90,7 +92,6 @@ impl Stage {
         let reads_source = consumers.iter().any(|consumer| {
             consumer.types.as_ref().is_none_or(|types| types.iter().any(|name| !name.starts_with(METRIC_TYPE)))
         });
-        let provenance = emission::provenance(&spec);
         let StageRecord { id, from, until, .. } = record;
         Self {
             index,
@@ -100,12 +101,13 @@ impl Stage {
             from,
             until,
             elders: Vec::new(),
+            answers_from: from,
             consumers,
             slots,
             table,
             upstream: Vec::new(),
             reads_source,
-            provenance,
+            provenance: OnceLock::new(),
             telemetry,
         }
     }
@@ -113,6 +115,17 @@ impl Stage {
     /// Whether a window that starts then is this version's.
     pub(crate) fn owns(&self, start: EventTime) -> bool {
         start.0 >= self.from && self.until.is_none_or(|until| start.0 < until)
+    }
+
+    /// Whether this version tells of a row that no version can count: the one that has its last window, or the oldest one,
+    /// if those that had it are gone.
+    pub(crate) fn answers_for(&self, time: EventTime) -> bool {
+        let windows = self.spec.aligned();
+        let start = windows.and_then(|windows| windows.assign(time).next()).map_or(time, |last| last.start);
+        match start.0 < self.answers_from {
+            true => self.elders.is_empty(),
+            false => self.until.is_none_or(|until| start.0 < until),
+        }
     }
 
     /// Whether another version has taken over.
@@ -123,6 +136,11 @@ impl Stage {
     /// Whether it takes no rows, and its timers wait.
     pub(crate) fn is_paused(&self) -> bool {
         self.spec.deployment.paused && !self.is_retired()
+    }
+
+    /// Columns that are the same in all its rows.
+    pub(crate) fn provenance(&self) -> &[ArrayRef; 4] {
+        self.provenance.get_or_init(|| emission::provenance(&self.spec))
     }
 
     /// Input columns of one side of a join.

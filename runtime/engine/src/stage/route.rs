@@ -9,7 +9,7 @@ use crate::plan::{ExtractionPlan, SlotIndex};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, StringArray};
 use bytes::Bytes;
-use tidemark_dataflow::KeyGroups;
+use tidemark_dataflow::{EventTime, KeyGroups};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A row of a tick.
@@ -81,7 +81,10 @@ impl Consumer {
             }
             let at = RowRef { batch: batch_index as u32, row: row as u32 };
             if keys.is_null(row) || keys.value(row).is_empty() {
-                dead.push(dead_row(stage, batch, row, Reason::MissingKey, format!("{} is missing", stage.spec.key)));
+                if stage.answers_for(EventTime(batch.event_times[row])) {
+                    let detail = format!("{} is missing", stage.spec.key);
+                    dead.push(dead_row(stage, batch, row, Reason::MissingKey, detail));
+                }
                 continue;
             }
             let hash = xxh3_64(keys.value(row).as_bytes());
