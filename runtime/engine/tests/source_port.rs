@@ -5,6 +5,7 @@ mod support;
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use support::changes::deploy;
 use support::natives::Gather;
 use support::*;
 use tidemark_engine::batch::Carried;
@@ -140,4 +141,22 @@ fn cleansed_events_are_late_only_by_the_watermark_that_they_bring() {
     let rows = world.sink.metric("w");
     assert_eq!(rows.len(), 5, "nothing is late: {rows:?}");
     assert!(rows.iter().all(|row| row["key"] == "from 0" || row["key"] == "from 1"), "{rows:?}");
+}
+
+/// What was seen is what counts, not what moves the watermark: cleansed events bring their watermark, and are ahead of it.
+#[test]
+fn a_metric_that_begins_over_cleansed_events_begins_with_a_whole_window() {
+    let world = World { tick_records: 1, epoch_records: 1, bound_ms: 0, ..World::new(Vec::new()) };
+    let events = [100, 101, 305, 306].map(|time| event("a", "k", time, time)).to_vec();
+    let mut parts = world.parts(Vec::new(), no_hook(), &Arc::default());
+    parts.source = Box::new(Cleansed { source: MemorySource::new(vec![events]), watermarks: vec![vec![4, 5, 6, 7]] });
+    let mut engine = Engine::open(parts).expect("opens");
+    engine.step().expect("steps");
+    let window = json!({ "kind": "tumbling", "size_ms": 10 });
+    let change = deploy(&world, metric("w", Arc::new(Gather::values()), &["a"], window));
+    engine.change(vec![change]).expect("deployed");
+    while engine.step().expect("steps") != Step::Finished {}
+    let rows = world.sink.metric("w");
+    let windows: Vec<_> = rows.iter().map(|row| (row["window_start"].clone(), row["count"].clone())).collect();
+    assert_eq!(windows, [(json!(300), json!(2))], "and none of which it saw half");
 }
