@@ -59,6 +59,10 @@ pub enum Command {
     /// {"watermark": 1700000100000} says that time has come so far. Without --input, a project's golden/events.ndjson is
     /// taken and compared with golden/rows.ndjson, and likewise in each folder below golden/.
     Test(TestArguments),
+    /// Build a project and upload its component to a running job, which tries it out; the digest is printed.
+    ///
+    /// A `.wasm` file is uploaded as it is. Deploy it then: `tidemark metric deploy NAME --module sha256:…`.
+    Push(PushArguments),
     /// Look at metric modules.
     #[command(subcommand)]
     Module(ModuleCommand),
@@ -165,6 +169,20 @@ pub struct TestArguments {
     pub measure: bool,
 }
 
+/// `tidemark push`.
+#[derive(Debug, Args)]
+pub struct PushArguments {
+    /// The project's folder, which is built first, or a component.
+    #[arg(default_value = ".", value_name = "DIR|FILE.wasm")]
+    pub module: PathBuf,
+    /// The ed25519 signature of its SHA-256 digest, as hexadecimal digits.
+    #[arg(long, value_name = "HEX")]
+    pub signature: Option<String>,
+    /// The job.
+    #[command(flatten)]
+    pub server: ServerArguments,
+}
+
 /// `tidemark module`.
 #[derive(Debug, Subcommand)]
 pub enum ModuleCommand {
@@ -176,17 +194,8 @@ pub enum ModuleCommand {
         /// The component, a `.wasm` file, or a configuration, a `.toml` file.
         file: PathBuf,
     },
-    /// Upload a module to a running job, and wait until it is admitted.
-    Push {
-        /// The component, a `.wasm` file.
-        file: PathBuf,
-        /// The ed25519 signature of its SHA-256 digest, as hexadecimal digits.
-        #[arg(long, value_name = "HEX")]
-        signature: Option<String>,
-        /// The job.
-        #[command(flatten)]
-        server: ServerArguments,
-    },
+    /// Upload a module, as `tidemark push` does.
+    Push(PushArguments),
     /// List the modules of a running job.
     List {
         /// The job.
@@ -306,8 +315,8 @@ pub enum MetricCommand {
 pub struct DeployArguments {
     /// The metric's name.
     pub name: String,
-    /// The module: `sha256:…`, or a `.wasm` file, which is pushed first.
-    #[arg(long, value_name = "DIGEST|FILE")]
+    /// The module: `sha256:…`, or a `.wasm` file or a project's folder, which is pushed first.
+    #[arg(long, value_name = "DIGEST|FILE|DIR")]
     pub module: Option<String>,
     /// A TOML file with further fields of `[[metric]]`.
     #[arg(long, value_name = "FILE")]

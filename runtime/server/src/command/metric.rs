@@ -1,6 +1,6 @@
 //! `tidemark metric`: the metrics of a running job.
 
-use super::module::push;
+use super::push::push;
 use crate::cli::{DeployArguments, MetricArguments, MetricCommand};
 use crate::client::{Client, JSON};
 use crate::exit::Failure;
@@ -48,7 +48,7 @@ fn put(client: &Client, deploy: &DeployArguments, what: &str) -> Result<(), Fail
         Some(file) => read_settings(file)?,
     };
     match deploy.module.as_deref() {
-        Some(module) if module.ends_with(".wasm") => {
+        Some(module) if module.ends_with(".wasm") || Path::new(module).is_dir() => {
             let digest = push(client, Path::new(module), None)?;
             fields.insert("module".to_owned(), json!(format!("sha256:{digest}")));
         }

@@ -7,6 +7,7 @@ pub mod health;
 pub mod metric;
 pub mod module;
 pub mod new;
+pub mod push;
 pub mod run;
 pub mod serve;
 pub mod sql;
@@ -32,6 +33,7 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::New(arguments) => new::execute(arguments),
         Command::Build(arguments) => build::execute(arguments),
         Command::Test(arguments) => test::execute(arguments),
+        Command::Push(arguments) => push::execute(arguments),
         Command::Module(command) => module::execute(command),
         Command::Metric(arguments) => metric::execute(arguments),
         Command::Verify(arguments) => verify::execute(arguments, &overrides),

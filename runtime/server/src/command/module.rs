@@ -12,13 +12,9 @@ use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::Value;
 use std::path::Path;
-use std::time::{Duration, Instant};
 use tidemark_engine::descriptor::Descriptor;
 use tidemark_sql_metric::{Explanation, SqlMetric};
 use tidemark_wasm_host::{Host, HostSettings};
-
-/// How long a module may be compiled and checked.
-const LONGEST_ADMISSION: Duration = Duration::from_secs(600);
 
 /// What every module exports: admission has checked the types.
 const EXPORTS: &str = "tidemark:metric/metric@1.0.0 (describe, configure, update, close, merge, migrate)";
@@ -28,11 +24,7 @@ pub fn execute(command: &ModuleCommand) -> Result<(), Failure> {
     match command {
         ModuleCommand::Test(arguments) => super::test::execute(arguments),
         ModuleCommand::Inspect { file } => inspect(file),
-        ModuleCommand::Push { file, signature, server } => {
-            let digest = push(&Client::new(server)?, file, signature.as_deref())?;
-            println!("sha256:{digest}");
-            Ok(())
-        }
+        ModuleCommand::Push(arguments) => super::push::execute(arguments),
         ModuleCommand::List { server } => {
             let modules = Client::new(server)?.get("/api/v1/modules")?;
             for module in modules["modules"].as_array().into_iter().flatten() {
@@ -61,37 +53,8 @@ pub fn execute(command: &ModuleCommand) -> Result<(), Failure> {
     }
 }
 
-fn path_of(digest: &str) -> String {
+pub(super) fn path_of(digest: &str) -> String {
     format!("/api/v1/modules/{}", digest.trim_start_matches("sha256:"))
-}
-
-/// Uploads a file and waits until it is admitted. Returns its digest.
-pub fn push(client: &Client, file: &Path, signature: Option<&str>) -> Result<String, Failure> {
-    let bytes =
-        std::fs::read(file).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", file.display())))?;
-    let size = bytes.len();
-    let mut module = client.push("/api/v1/modules", bytes, signature)?;
-    let digest = module["digest"].as_str().unwrap_or_default().to_owned();
-    let started = Instant::now();
-    let mut told = Instant::now();
-    loop {
-        match module["status"].as_str() {
-            Some("admitted") => return Ok(digest),
-            Some("checking") if started.elapsed() < LONGEST_ADMISSION => {}
-            Some("checking") => return Err(Failure::failed("the module is still being checked; look again later")),
-            _ => {
-                let reasons = module["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
-                let reasons: Vec<String> = reasons.map(|reason| format!("\n  {reason}")).collect();
-                return Err(Failure::failed(format!("{} is refused:{}", file.display(), reasons.concat())));
-            }
-        }
-        if told.elapsed() > Duration::from_secs(2) {
-            told = Instant::now();
-            eprintln!("compiling {size} bytes: {} s", started.elapsed().as_secs());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-        module = client.get(&path_of(&digest))?;
-    }
 }
 
 /// Shows what `file` is, or why it is refused.

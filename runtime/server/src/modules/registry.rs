@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tidemark_connectors::module_store::{ModuleStore, ModuleStoreError, Upload};
 use tidemark_engine::ids::Digest;
-use tidemark_wasm_host::{Host, LoadError, Module, contract};
+use tidemark_wasm_host::contract::{self, Finding};
+use tidemark_wasm_host::{Host, LoadError, Module};
 
 /// Compiled modules that are held in memory beside those that run.
 const HELD: usize = 64;
@@ -36,6 +37,8 @@ pub struct ModuleRecord {
     pub admission: Admission,
     /// How long checking took, in milliseconds, once it is over.
     pub checked_ms: Option<u64>,
+    /// What the contract tests found, if it came that far in this process.
+    pub findings: Vec<Finding>,
 }
 
 /// Why the registry does not do something.
@@ -103,7 +106,8 @@ impl Registry {
         if let Err(reason) = trusted(&self.trusted, digest, signature.as_ref()) {
             return Err(RegistryError::Refused(vec![reason]));
         }
-        let record = ModuleRecord { digest, bytes, admission: Admission::Checking, checked_ms: None };
+        let record =
+            ModuleRecord { digest, bytes, admission: Admission::Checking, checked_ms: None, findings: Vec::new() };
         {
             let mut state = self.lock();
             let checking = |record: &&ModuleRecord| record.admission == Admission::Checking;
@@ -119,7 +123,8 @@ impl Registry {
         let registry = Arc::clone(self);
         let check = move || {
             let started = Instant::now();
-            let admission = match registry.admit_content(&content) {
+            let (admitted, findings) = registry.admit_content(&content);
+            let admission = match admitted {
                 Ok(module) => match upload.keep() {
                     Ok(_) => {
                         registry.lock().hold(module);
@@ -133,7 +138,7 @@ impl Registry {
                 tracing::warn!(%digest, reasons = reasons.join("; "), "the module is refused");
             }
             let checked_ms = Some(started.elapsed().as_millis() as u64);
-            registry.lock().remember(ModuleRecord { digest, bytes, admission, checked_ms });
+            registry.lock().remember(ModuleRecord { digest, bytes, admission, checked_ms, findings });
         };
         let thread = std::thread::Builder::new().name("admission".to_owned()).stack_size(8 << 20);
         match thread.spawn(check) {
@@ -146,10 +151,14 @@ impl Registry {
     }
 
     /// Loads what came and tries out what every module promises.
-    fn admit_content(&self, content: &[u8]) -> Result<Module, Vec<String>> {
-        let module = self.load(content)?;
+    fn admit_content(&self, content: &[u8]) -> (Result<Module, Vec<String>>, Vec<Finding>) {
+        let module = match self.load(content) {
+            Ok(module) => module,
+            Err(reasons) => return (Err(reasons), Vec::new()),
+        };
         let report = contract::check_unconfigured(&module);
-        if report.is_sound() { Ok(module) } else { Err(report.mistakes()) }
+        let admitted = if report.is_sound() { Ok(module) } else { Err(report.mistakes()) };
+        (admitted, report.findings)
     }
 
     fn load(&self, content: &[u8]) -> Result<Module, Vec<String>> {
@@ -199,6 +208,7 @@ impl Registry {
             bytes: stored.bytes,
             admission: Admission::Admitted,
             checked_ms: None,
+            findings: Vec::new(),
         });
         let mut all: BTreeMap<Digest, ModuleRecord> = kept.map(|record| (record.digest, record)).collect();
         all.extend(self.lock().admissions.iter().map(|(digest, record)| (*digest, record.clone())));

@@ -9,7 +9,7 @@ mod report;
 mod results;
 mod sample;
 
-pub use report::{Check, Finding, Outcome, Report};
+pub use report::{Check, Finding, Findings, Outcome, Report};
 
 use crate::limits::Limits;
 use crate::module::Module;

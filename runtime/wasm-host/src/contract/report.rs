@@ -1,11 +1,11 @@
 //! What came of the contract tests, for the module's author.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use tidemark_engine::ids::Digest;
 
 /// Something that every module promises.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
     /// Rows of any values are taken, or refused in the module's own words.
@@ -88,7 +88,7 @@ impl Check {
 }
 
 /// What came of one check.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
     /// The promise was kept, by this many groups.
@@ -118,7 +118,7 @@ pub enum Outcome {
 }
 
 /// One check and what came of it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Finding {
     /// Which.
     pub check: Check,
@@ -161,12 +161,22 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Finding { outcome: Outcome::NotTried { reason }, .. }) = self.findings.first()
-            && self.findings.iter().all(|finding| matches!(finding.outcome, Outcome::NotTried { .. }))
+        Findings(&self.findings).fmt(f)
+    }
+}
+
+/// Findings for people, a line each.
+pub struct Findings<'a>(pub &'a [Finding]);
+
+impl fmt::Display for Findings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(findings) = self;
+        if let Some(Finding { outcome: Outcome::NotTried { reason }, .. }) = findings.first()
+            && findings.iter().all(|finding| matches!(finding.outcome, Outcome::NotTried { .. }))
         {
             return writeln!(f, "  -        nothing could be tried: {reason}");
         }
-        for Finding { check, outcome } in &self.findings {
+        for Finding { check, outcome } in *findings {
             let promise = check.promise();
             match outcome {
                 Outcome::Passed { .. } => writeln!(f, "  ok       {promise}")?,

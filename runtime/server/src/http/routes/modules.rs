@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use tidemark_connectors::module_store::ModuleStoreError;
 use tidemark_engine::ids::Digest;
+use tidemark_wasm_host::contract::Finding;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -46,6 +47,11 @@ pub(super) struct Module {
     /// How long compiling and checking took, in ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     checked_ms: Option<u64>,
+    /// What the contract tests found, one for each promise: `check`, `outcome` and, where one is broken, what was seen and
+    /// how to mend it. Known of modules that came since the job was started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    contract: Vec<Finding>,
     /// Metrics that run it.
     metrics: Vec<String>,
     /// What it says of itself; only where one module is asked for.
@@ -69,6 +75,7 @@ impl Module {
             status,
             reasons,
             checked_ms: record.checked_ms,
+            contract: record.findings,
             metrics: running.map(|deployment| deployment.name.clone()).collect(),
             description: Value::Null,
         }
