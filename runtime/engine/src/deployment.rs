@@ -4,7 +4,7 @@
 //! is a [`MetricSpec`]. A [`Change`] is a decision from outside, so the tick log has it: a re-run takes it at the same
 //! moment. What a change does to states is decided in [`crate::succession`].
 
-use crate::ids::Digest;
+use crate::ids::{Digest, Epoch};
 use crate::metric::{MetricSpec, Overrides};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -76,6 +76,22 @@ impl Deployment {
     }
 }
 
+/// With which events of the past a metric begins. They are read from the archive beside the live ones, and the metric
+/// takes what comes from the moment at which it has read them all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "begin", rename_all = "kebab-case")]
+pub enum PastWanted {
+    /// With those of a date: a metric that is new.
+    Date {
+        /// The first epoch that has any.
+        epoch: Epoch,
+        /// The date, in ms of event time: windows that start earlier, and rows that are older, are not its.
+        from_ms: i64,
+    },
+    /// With those that came since the running version took over: as if it had never run.
+    CutOver,
+}
+
 /// A change of the set of metrics.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
@@ -87,6 +103,9 @@ pub enum Change {
         /// Whether it may begin without the state that it had, where that cannot be kept.
         #[serde(default)]
         reset_state: bool,
+        /// Whether it begins with the past.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        past: Option<PastWanted>,
     },
     /// A metric goes, and its state with it.
     Undeploy {

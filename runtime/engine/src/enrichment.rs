@@ -159,6 +159,13 @@ impl Enrichment {
         }
     }
 
+    /// Fills them with what was added when the events first came.
+    pub(crate) fn fill_as_then(plan: &ExtractionPlan, batch: &mut EventBatch) {
+        if !batch.enrichments.is_empty() {
+            fill_with_carried(plan, batch);
+        }
+    }
+
     /// Adds to a commit what changed since the last one.
     pub(crate) fn commit(&mut self, meta: &mut MetaBatch) {
         meta.puts.append(&mut self.changes.puts);

@@ -107,6 +107,18 @@ pub trait Source: Send {
     fn committed(&mut self, _positions: &Positions) {}
 }
 
+/// The events of epochs that are committed, as they were archived: for a metric that begins with the past.
+pub trait History: Send {
+    /// The events of `epoch` with the columns of `plan`: a block for each partition that had any, with its name. No epoch
+    /// behind `committed` is asked for while it says so: a hint how far it is worth reading ahead.
+    fn events(
+        &mut self,
+        epoch: Epoch,
+        committed: Epoch,
+        plan: &Arc<ExtractionPlan>,
+    ) -> Result<Vec<(String, EventBatch)>, PortError>;
+}
+
 /// Where rows go.
 ///
 /// An epoch is written with any number of [`Sink::write`]s, made durable but not visible by [`Sink::prepare`], and made

@@ -66,6 +66,30 @@ pub struct StageRecord {
     /// takes the rows of keys that had an open one then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
+    /// The epoch that it began with: none of its rows came in an earlier one, unless it begins with the past.
+    pub begun: Epoch,
+    /// It has not read the past that it begins with: it takes nothing of what comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
+}
+
+/// How far a stage has read the past.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Past {
+    /// The next epoch.
+    pub next: Epoch,
+    /// Greatest event time of each partition so far, in ms.
+    pub max_seen: BTreeMap<String, i64>,
+    /// The watermark that follows, in ms.
+    pub watermark: i64,
+}
+
+impl Past {
+    /// From `next` on.
+    #[must_use]
+    pub fn from(next: Epoch) -> Self {
+        Self { next, max_seen: BTreeMap::new(), watermark: EventTime::MIN.0 }
+    }
 }
 
 /// One source partition.

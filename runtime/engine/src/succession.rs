@@ -10,11 +10,11 @@
 //! | key, join | the same key and window, and for a join the same input columns | the state goes to the new version, migrated when it is next needed |
 //! | key, join | others | refused, unless it may be dropped |
 
-use crate::deployment::{Change, Deployment};
+use crate::deployment::{Change, Deployment, PastWanted};
 use crate::descriptor::{InputColumn, OutputColumn, WindowSpec};
-use crate::ids::StageId;
+use crate::ids::{Epoch, StageId};
 use crate::metric::MetricSpec;
-use crate::progress::{Progress, StageRecord};
+use crate::progress::{Past, Progress, StageRecord};
 
 /// What deciding needs to know of metrics.
 pub(crate) trait Facts {
@@ -23,6 +23,9 @@ pub(crate) trait Facts {
 
     /// Whether a stage's module is over its error budget.
     fn is_quarantined(&self, stage: StageId) -> bool;
+
+    /// Whether the events of the past can be had.
+    fn has_history(&self) -> bool;
 }
 
 /// Earlier versions of a metric that are remembered.
@@ -39,7 +42,8 @@ impl Progress {
     pub(crate) fn change(&mut self, change: &Change, facts: &dyn Facts) -> Result<Vec<StageId>, Vec<String>> {
         match change {
             Change::Undeploy { name } => self.undeploy(name),
-            Change::Deploy { deployment, reset_state } => self.deploy(deployment, *reset_state, facts),
+            Change::Deploy { deployment, reset_state, past: None } => self.deploy(deployment, *reset_state, facts),
+            Change::Deploy { deployment, past: Some(past), .. } => self.deploy_with_past(deployment, *past, facts),
         }
     }
 
@@ -71,11 +75,14 @@ impl Progress {
         let Some(current) = current else {
             // A paused one begins when the pause is over.
             if !(deployment.paused && windows) {
-                self.begin(deployment, from)?;
+                self.begin(deployment, from, None)?;
             }
             return Ok(Vec::new());
         };
         let record = &self.stages[current];
+        if record.past.is_some() {
+            return Err(vec![still_reading(&new.name)]);
+        }
         let old = facts.metric(&record.deployment)?;
         if windows && deployment.paused {
             return self.retire(current, &old);
@@ -89,15 +96,67 @@ impl Progress {
             // Which of two stages of sessions takes a row is a matter of its key.
             let from = if sessions(&old) && sessions(&new) { record.from } else { from.max(record.from) };
             let dropped = self.retire(current, &old)?;
-            self.begin(deployment, from)?;
+            self.begin(deployment, from, None)?;
             return Ok(dropped);
         }
         if !reset_state {
             return Err(vec![cannot_inherit(&old, &new)]);
         }
         let dropped = self.stages.remove(current).id;
-        self.begin(deployment, from)?;
+        self.begin(deployment, from, None)?;
         Ok(vec![dropped])
+    }
+
+    /// Deploys a metric that begins with the past.
+    fn deploy_with_past(
+        &mut self,
+        deployment: &Deployment,
+        past: PastWanted,
+        facts: &dyn Facts,
+    ) -> Result<Vec<StageId>, Vec<String>> {
+        let new = facts.metric(deployment)?;
+        let name = &new.name;
+        let refuse = |reason: String| Err(vec![format!("metric {name}: {reason}")]);
+        if !facts.has_history() {
+            return refuse(
+                "this job keeps no archive, so there is no past to begin with: turn on [archive]".to_owned(),
+            );
+        }
+        if crate::job::upstream_of(&new).iter().next().is_some() {
+            return refuse("it reads the rows of another metric, and only events are archived".to_owned());
+        }
+        self.add_columns(&new)?;
+        let current = self.stages.iter().position(|stage| stage.deployment.name == new.name && stage.until.is_none());
+        let (from, next, dropped) = match (past, current) {
+            (PastWanted::Date { epoch, from_ms }, None) if !self.metrics.contains_key(name) => {
+                (from_ms, epoch, Vec::new())
+            }
+            (PastWanted::Date { .. }, _) => {
+                return refuse("it is deployed already: deploy it under another name, or undeploy it first".to_owned());
+            }
+            (PastWanted::CutOver, Some(current)) => {
+                let record = &self.stages[current];
+                if record.past.is_some() {
+                    return Err(vec![still_reading(name)]);
+                }
+                let old = facts.metric(&record.deployment)?;
+                if old.aligned().is_none() || new.aligned().is_none() || record.from == i64::MIN {
+                    return refuse(
+                        "only tumbling and sliding windows that another version took over go back as if it had never \
+                         run, since sessions, keys and joins have gone over to it; roll back from now on"
+                            .to_owned(),
+                    );
+                }
+                let record = self.stages.remove(current);
+                (record.from, record.begun, vec![record.id])
+            }
+            (PastWanted::CutOver, None) => return refuse("no version of it runs: resume it first".to_owned()),
+        };
+        if let Some(old) = self.metrics.insert(name.clone(), deployment.clone()) {
+            self.keep_history(old, deployment);
+        }
+        self.begin(deployment, from, Some(Past::from(next)))?;
+        Ok(dropped)
     }
 
     /// Remembers what a metric was, for a roll-back. A pause is no version of its own.
@@ -142,11 +201,13 @@ impl Progress {
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 
-    fn begin(&mut self, deployment: &Deployment, from: i64) -> Result<(), Vec<String>> {
+    fn begin(&mut self, deployment: &Deployment, from: i64, past: Option<Past>) -> Result<(), Vec<String>> {
         let id = StageId(self.next_stage);
         let next = self.next_stage.checked_add(1);
         self.next_stage = next.ok_or_else(|| vec!["this job has seen 65,535 versions of metrics".to_owned()])?;
-        self.stages.push(StageRecord { id, deployment: deployment.clone(), from, until: None });
+        // The epoch that commits this change.
+        let begun = Epoch(self.epoch.0 + 1);
+        self.stages.push(StageRecord { id, deployment: deployment.clone(), from, until: None, begun, past });
         Ok(())
     }
 
@@ -181,6 +242,10 @@ fn kind(window: &WindowSpec) -> std::mem::Discriminant<WindowSpec> {
 fn same_columns(old: &MetricSpec, new: &MetricSpec) -> bool {
     let encoded = |input: &InputColumn| (input.path.clone(), input.kind, input.side);
     old.inputs.iter().map(encoded).eq(new.inputs.iter().map(encoded))
+}
+
+fn still_reading(name: &str) -> String {
+    format!("metric {name}: it is still reading the past: wait until it has, or undeploy it")
 }
 
 fn cannot_inherit(old: &MetricSpec, new: &MetricSpec) -> String {

@@ -3,7 +3,7 @@
 //! Everything else about a tick is a function of the input and the state. A tick takes a few bytes: numbers are LEB128.
 
 use crate::deployment::Change;
-use crate::ids::{Epoch, Offset};
+use crate::ids::{Epoch, Offset, StageId};
 use crate::ports::PortError;
 
 /// What came from outside in one tick.
@@ -24,6 +24,8 @@ pub struct EpochRecord {
     pub partitions: Vec<(String, Offset)>,
     /// What changed before its first tick.
     pub changes: Vec<Change>,
+    /// How far metrics that begin with the past were taken through it before its first tick.
+    pub caught_up: Vec<(StageId, Epoch)>,
     /// Its ticks.
     pub ticks: Vec<TickRecord>,
     /// Handles of the sinks, by name.
@@ -43,6 +45,11 @@ impl EpochRecord {
         number(&mut out, self.changes.len() as u64);
         for change in &self.changes {
             bytes(&mut out, &serde_json::to_vec(change).unwrap_or_default());
+        }
+        number(&mut out, self.caught_up.len() as u64);
+        for (stage, epoch) in &self.caught_up {
+            number(&mut out, u64::from(stage.0));
+            number(&mut out, epoch.0);
         }
         number(&mut out, self.ticks.len() as u64);
         for tick in &self.ticks {
@@ -72,7 +79,7 @@ impl EpochRecord {
     }
 }
 
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 fn number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -97,6 +104,10 @@ impl Reader<'_> {
         let partitions =
             self.list(|reader| Some((String::from_utf8(reader.bytes()?).ok()?, Offset(reader.number()?))))?;
         let changes = self.list(|reader| serde_json::from_slice(&reader.bytes()?).ok())?;
+        let caught_up = self.list(|reader| {
+            let stage = u16::try_from(reader.number()?).ok()?;
+            Some((StageId(stage), Epoch(reader.number()?)))
+        })?;
         let ticks = self.list(|reader| {
             Some(TickRecord {
                 blocks: reader.list(|reader| Some((reader.place()?, Offset(reader.number()?))))?,
@@ -105,7 +116,7 @@ impl Reader<'_> {
             })
         })?;
         let handles = self.list(|reader| Some((String::from_utf8(reader.bytes()?).ok()?, reader.bytes()?)))?;
-        self.0.is_empty().then_some(EpochRecord { partitions, changes, ticks, handles })
+        self.0.is_empty().then_some(EpochRecord { partitions, changes, caught_up, ticks, handles })
     }
 
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
@@ -143,6 +154,7 @@ mod tests {
     fn records_come_back_and_rubbish_does_not() {
         let record = EpochRecord {
             partitions: vec![("a.ndjson".to_owned(), Offset(0)), ("b.ndjson".to_owned(), Offset(300))],
+            caught_up: vec![(StageId(300), Epoch(70_000))],
             changes: vec![Change::Undeploy { name: "old".to_owned() }],
             ticks: vec![
                 TickRecord { blocks: vec![(0, Offset(5_000_000)), (1, Offset(0))], ended: vec![1], idle: vec![] },
@@ -154,8 +166,8 @@ mod tests {
         assert_eq!(EpochRecord::decode(Epoch(1), &encoded).unwrap(), record);
         (0..encoded.len()).for_each(|end| assert!(EpochRecord::decode(Epoch(1), &encoded[..end]).is_err()));
         assert_eq!(
-            EpochRecord { partitions: vec![], changes: vec![], ..record }.encode().len(),
-            31,
+            EpochRecord { partitions: vec![], changes: vec![], caught_up: vec![], ..record }.encode().len(),
+            32,
             "a few bytes a tick"
         );
     }

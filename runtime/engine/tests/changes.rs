@@ -6,8 +6,7 @@ mod support;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use support::changes::{Schedule, Signed, deploy, pause, version};
-use support::faults::Random;
+use support::changes::{KINDS, Schedule, Signed, TUMBLING, deploy, input, of_kind, pause, unsigned, version, window};
 use support::natives::{CountV1, CountV2};
 use support::*;
 use tidemark_engine::deployment::{Change, ChangeError};
@@ -17,61 +16,8 @@ use tidemark_engine::memory::{MemoryEvent, NativeMetric, Row};
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::{Engine, Step};
 
-/// Events of 20 keys over three partitions, out of order by up to `disorder` ms.
-fn input(disorder: u64) -> Vec<Vec<MemoryEvent>> {
-    let mut random = Random::new(7);
-    let mut partition = |partition: i64| {
-        let mut time = 0;
-        let mut events = Vec::new();
-        for number in 0..300 {
-            time += random.below(12) as i64;
-            let kind = ["left", "right", "status"][random.below(3) as usize];
-            let key = format!("key-{}", random.below(20));
-            let mut event = event(kind, &key, time - random.below(disorder + 1) as i64, partition * 1_000 + number);
-            event.event["data"]["other"] = json!(format!("other-{}", random.below(4)));
-            events.push(event);
-        }
-        events
-    };
-    (0..3).map(&mut partition).collect()
-}
-
-const TUMBLING: &str = "tumbling";
-
-fn window(kind: &str) -> Value {
-    match kind {
-        TUMBLING => json!({ "kind": "tumbling", "size_ms": 130 }),
-        "sliding" => json!({ "kind": "sliding", "size_ms": 200, "slide_ms": 70 }),
-        "session" => json!({ "kind": "session", "gap_ms": 40 }),
-        "keyed" => json!({ "kind": "key", "ttl_ms": 1_i64 << 40 }),
-        "join" => json!({
-            "kind": "interval-join", "left": { "type": ["left"] }, "right": { "type": ["right"] },
-            "lower_ms": -50, "upper_ms": 100, "unmatched": "both",
-        }),
-        other => panic!("no window {other}"),
-    }
-}
-
-const KINDS: [&str; 5] = [TUMBLING, "sliding", "session", "keyed", "join"];
-
-/// Version `number` of a metric with each kind of window.
-fn of_kind(kind: &str, number: u32) -> MetricSpec {
-    match kind {
-        "join" => version(number, kind, Arc::new(Pairs), &[], window(kind), 0),
-        _ => version(number, kind, Arc::new(Signed(number)), &["status", "left"], window(kind), 30),
-    }
-}
-
 fn all(number: u32) -> Vec<MetricSpec> {
     KINDS.iter().map(|kind| of_kind(kind, number)).collect()
-}
-
-/// A row without what tells versions and epochs apart.
-fn unsigned((kind, mut row): Row) -> (String, String) {
-    for name in ["epoch", "version", "digest", "seen_by", "closed_by", "row_id"] {
-        row.as_object_mut().expect("a row").remove(name);
-    }
-    (format!("{kind:?}"), row.to_string())
 }
 
 fn sorted(rows: Vec<Row>) -> Vec<(String, String)> {
@@ -277,7 +223,7 @@ fn refusal(engine: &mut Engine, changes: Vec<Change>) -> String {
 
 fn resetting(change: Change) -> Change {
     match change {
-        Change::Deploy { deployment, .. } => Change::Deploy { deployment, reset_state: true },
+        Change::Deploy { deployment, past, .. } => Change::Deploy { deployment, reset_state: true, past },
         other => other,
     }
 }

@@ -53,9 +53,9 @@ impl DrawnChange {
         match self {
             Self::Undeploy(name) => Change::Undeploy { name: name.clone() },
             Self::Deploy { metric, paused } => match deploy(world, metric.spec()) {
-                Change::Deploy { mut deployment, reset_state } => {
+                Change::Deploy { mut deployment, reset_state, past } => {
                     deployment.paused = *paused;
-                    Change::Deploy { deployment, reset_state }
+                    Change::Deploy { deployment, reset_state, past }
                 }
                 other => other,
             },

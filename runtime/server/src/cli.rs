@@ -284,6 +284,9 @@ pub enum MetricCommand {
     Rollback {
         /// Its name.
         name: String,
+        /// As if the later version had never run: its windows are made again from the archive.
+        #[arg(long)]
+        replay: bool,
         /// Drop state that the version cannot take over.
         #[arg(long)]
         reset_state: bool,
@@ -324,6 +327,9 @@ pub struct DeployArguments {
     /// Drop state that the version cannot take over.
     #[arg(long)]
     pub reset_state: bool,
+    /// Begin with the archived events since this moment: milliseconds since 1970, or 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "MOMENT")]
+    pub backfill_from: Option<String>,
 }
 
 /// `tidemark sql`.

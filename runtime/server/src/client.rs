@@ -25,10 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug, Args)]
 pub struct ServerArguments {
     /// The address of the job's API.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "TIDEMARK_URL")]
+    #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "TIDEMARK_URL")]
     pub url: String,
     /// A file with the bearer token; without one the variable TIDEMARK_TOKEN, if it is set.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }
 

@@ -45,7 +45,7 @@ impl Fairness {
                 let metric = &deployment.name;
                 tracing::error!(%metric, share, budget, "paused: its module takes more time than its budget");
                 let deployment = Deployment { paused: true, ..deployment.clone() };
-                changes.push(Change::Deploy { deployment: Box::new(deployment), reset_state: false });
+                changes.push(Change::Deploy { deployment: Box::new(deployment), reset_state: false, past: None });
             }
         }
         (self.since, self.before) = (now, times);

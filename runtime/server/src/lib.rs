@@ -19,6 +19,7 @@ pub mod log;
 pub mod memory;
 pub mod modules;
 pub mod operate;
+pub mod past;
 pub mod progress;
 pub mod row_store;
 pub mod shadow;

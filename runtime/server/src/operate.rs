@@ -7,14 +7,21 @@ use crate::control::{Control, JobView, NotTaken};
 use crate::modules::Registry;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use std::time::Duration;
 use tidemark_connectors::module_store::ModuleStoreError;
-use tidemark_engine::deployment::{Change, ChangeError, Deployment, Origin};
+use tidemark_engine::deployment::{Change, ChangeError, Deployment, Origin, PastWanted};
 use tidemark_engine::descriptor::{Condition, WindowSpec};
-use tidemark_engine::ids::Digest;
+use tidemark_engine::ids::{Digest, Epoch};
 use tidemark_engine::metric::{METRIC_TYPE, MetricSpec};
+use tidemark_query::encode::objects;
+use tidemark_query::rows::{Bounds, EmbeddedStore, RowStore as _};
 
 /// What a shadow is named: the live metric, and this.
 const SHADOW: &str = "-shadow";
+
+/// How long a question about the archive may take, and most bytes of its answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_BYTES: usize = 1 << 20;
 
 /// Why an order is not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +62,20 @@ pub struct Operator {
     registry: Arc<Registry>,
     catalogue: Arc<JobCatalogue>,
     config: Arc<Config>,
+    store: Arc<EmbeddedStore>,
 }
 
 impl Operator {
     /// For the job of `config`.
     #[must_use]
-    pub fn new(control: Control, registry: Arc<Registry>, catalogue: Arc<JobCatalogue>, config: Arc<Config>) -> Self {
-        Self { control, registry, catalogue, config }
+    pub fn new(
+        control: Control,
+        registry: Arc<Registry>,
+        catalogue: Arc<JobCatalogue>,
+        config: Arc<Config>,
+        store: Arc<EmbeddedStore>,
+    ) -> Self {
+        Self { control, registry, catalogue, config, store }
     }
 
     /// What the job runs.
@@ -88,7 +102,14 @@ impl Operator {
                 "name: what ends with {SHADOW} is the shadow of a metric"
             )]));
         }
+        let mut fields = fields;
+        let backfill = fields.remove("backfill_from").map(|from| moment(&from)).transpose();
+        let backfill = backfill.map_err(|reason| OperateError::Refused(vec![reason]))?;
         let spec = self.read(name, fields).await?;
+        if let Some(from_ms) = backfill {
+            let past = PastWanted::Date { epoch: self.first_epoch(from_ms).await?, from_ms };
+            return self.change(vec![with_past(spec.deployment.clone(), past)]).await;
+        }
         let paused = self.view().metrics.get(name).is_some_and(|known| known.paused);
         let deployment = Deployment { paused, ..spec.deployment.clone() };
         self.change(vec![deploy(deployment, spec.may_reset_state)]).await
@@ -116,15 +137,30 @@ impl Operator {
         self.change(vec![deploy(deployment, false)]).await
     }
 
-    /// Goes back to what the metric was before, from now on.
-    pub async fn rollback(&self, name: &str, reset_state: bool) -> Result<Done, OperateError> {
+    /// Goes back to what the metric was before: from now on, or, with `replay`, as if the later version had never run.
+    pub async fn rollback(&self, name: &str, reset_state: bool, replay: bool) -> Result<Done, OperateError> {
         let current = self.known(name)?;
         let view = self.view();
         let previous = view.history.get(name).and_then(|history| history.last()).cloned();
         let previous =
             previous.ok_or_else(|| OperateError::Conflict(format!("{name} has no earlier version to go back to")))?;
         let deployment = Deployment { paused: current.paused, origin: Origin::Api, ..previous };
-        self.change(vec![deploy(deployment, reset_state)]).await
+        let change = if replay { with_past(deployment, PastWanted::CutOver) } else { deploy(deployment, reset_state) };
+        self.change(vec![change]).await
+    }
+
+    /// The first epoch whose archive has events of `from_ms` or later.
+    async fn first_epoch(&self, from_ms: i64) -> Result<Epoch, OperateError> {
+        let query = format!("SELECT min(epoch) AS first FROM events WHERE CAST(event_time AS BIGINT) >= {from_ms}");
+        let store = Arc::clone(&self.store);
+        let answer =
+            tokio::task::spawn_blocking(move || store.sql(&query, 1, Bounds::from_now(PATIENCE, ANSWER_BYTES)));
+        let refused = |reason: String| OperateError::Refused(vec![format!("backfill_from: {reason}")]);
+        let answer = answer.await.map_err(|error| refused(error.to_string()))?;
+        let answer = answer.map_err(|error| refused(format!("the archive cannot be read: {error}")))?;
+        let first = objects(&answer.rows).first().and_then(|row| row["first"].as_u64());
+        // Nothing yet of so late a date.
+        Ok(Epoch(first.unwrap_or_else(|| self.view().epoch.max(1))))
     }
 
     /// Runs a candidate beside the live metric, on the same input, with a state and a table of its own.
@@ -213,7 +249,20 @@ pub fn shadow_of(name: &str) -> String {
 }
 
 fn deploy(deployment: Deployment, reset_state: bool) -> Change {
-    Change::Deploy { deployment: Box::new(deployment), reset_state }
+    Change::Deploy { deployment: Box::new(deployment), reset_state, past: None }
+}
+
+fn with_past(deployment: Deployment, past: PastWanted) -> Change {
+    Change::Deploy { deployment: Box::new(deployment), reset_state: false, past: Some(past) }
+}
+
+/// A date as a request tells it: milliseconds since 1970, or RFC 3339.
+fn moment(value: &Value) -> Result<i64, String> {
+    let parsed = value.as_str().and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
+    let told = value.as_i64().or_else(|| parsed.map(|date| date.timestamp_millis()));
+    told.ok_or_else(|| {
+        format!("backfill_from: {value} is no moment: write milliseconds since 1970, or \"2026-01-31T12:00:00Z\"")
+    })
 }
 
 fn reads_itself(spec: &MetricSpec) -> bool {

@@ -20,7 +20,7 @@ pub fn query(live: &str, shadow: &str, from_ms: i64, columns: &[OutputColumn]) -
     };
     let same = |column: &OutputColumn| {
         let name = quoted(&column.name);
-        format!("l.{name} IS NOT DISTINCT FROM s.{name}")
+        format!("(l.{name} IS NOT DISTINCT FROM s.{name})")
     };
     let both = "l.row_id IS NOT NULL AND s.row_id IS NOT NULL";
     let all_same: Vec<String> = columns.iter().map(same).collect();

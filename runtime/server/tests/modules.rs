@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 use support::job::metrics_folder;
-use support::live::{LONG, Running, disguised, free_address, request};
+use support::live::{LONG, Running, disguised, free_address, request, sql};
 use support::tidemark;
 
 /// Events of ten keys, one a ms of event time, to a file that a job follows.
@@ -112,7 +112,7 @@ fn what_is_no_module_or_no_metric_is_refused_with_the_reason() {
     refused(put("new", &json!({ "modul": "x" })), 422, "did you mean `module`");
     refused(put("new", &json!({ "module": "my.wasm" })), 422, "push the file first");
     refused(put("new", &settings(&"0".repeat(64), json!({}))), 422, "there is no module");
-    refused(put("No Name", &settings(&digest, json!({}))), 422, "name");
+    refused(put("No_Name", &settings(&digest, json!({}))), 422, "name");
     refused(put("new", &settings(&digest, json!({ "config": { "unknown": 1 } }))), 422, "nothing to configure");
     refused(put("new", &settings(&digest, json!({ "filter": { "type": ["metric.nowhere"] } }))), 422, "metric.nowhere");
     refused(put("new", &settings(&digest, json!({ "filter": { "type": ["metric.new"] } }))), 422, "its own rows");
@@ -173,6 +173,71 @@ fn a_candidate_is_compared_promoted_and_taken_back() {
     assert!(metrics.to_string().contains("tidemark_metric_change_max_seconds"), "{metrics}");
 }
 
+/// The newest row of each window.
+fn newest(data: &Path, metric: &str) -> Vec<Value> {
+    let rows = format!("SELECT *, row_number() OVER (PARTITION BY row_id ORDER BY epoch DESC) AS place FROM {metric}");
+    sql(
+        data,
+        &format!(
+            "SELECT key, CAST(window_start AS BIGINT) AS start, requested, swapped FROM ({rows}) WHERE place = 1 \
+             ORDER BY start, key"
+        ),
+    )
+}
+
+/// Waits until two metrics have the same rows, and at least so many.
+fn wait_until_equal(data: &Path, least: usize) {
+    let started = Instant::now();
+    loop {
+        let (steady, other) = (newest(data, "steady"), newest(data, "other"));
+        if steady == other && other.len() >= least {
+            return;
+        }
+        let different = steady.iter().zip(&other).find(|(one, other)| one != other);
+        assert!(started.elapsed() < LONG, "{} rows and {}: {different:?}", steady.len(), other.len());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// A metric that begins with the past, and one that is rolled back as if nothing had been, have the rows of one that was
+/// always there, though the process dies on the way.
+#[test]
+fn the_past_is_made_good() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let (job, mut events) = start(folder.path(), "");
+    let [first, second] = [1, 2].map(|mark| job.push(&disguised(&original(), mark)));
+    for _ in 0..10 {
+        events.write(500);
+        let seen = events.time - 1_100;
+        wait(&job, "/api/v1/metrics/steady/rows?limit=1&order=desc", |_| {
+            newest(&data, "steady").last().is_some_and(|row| row["start"].as_i64() >= Some(seen / 100 * 100 - 100))
+        });
+    }
+    refused(
+        job.ask("PUT", "/api/v1/metrics/other", &settings(&first, json!({ "backfill_from": "yesterday" }))),
+        422,
+        "is no moment",
+    );
+    done(job.ask("PUT", "/api/v1/metrics/other", &settings(&first, json!({ "backfill_from": 1_000_000 }))));
+    let address = job.address;
+    job.kill();
+    let job = Running::start(&folder.path().join("job.toml"), address, &[]);
+    events.write(1_000);
+    wait(&job, "/api/v1/deployments/other", |metric| metric["stages"][0]["past_until"].is_null());
+    wait_until_equal(&data, 500);
+
+    let fewer = json!({ "filter": { "type": ["request"], "data.swaps": ["0", "1"] } });
+    done(job.ask("PUT", "/api/v1/metrics/other", &settings(&second, fewer)));
+    events.write(2_000);
+    wait(&job, "/api/v1/deployments/other", |metric| metric["stages"].as_array().map(Vec::len) == Some(1));
+    done(job.ask("POST", "/api/v1/metrics/other/rollback?replay=true", &Value::Null));
+    let refuses = job.ask("POST", "/api/v1/metrics/steady/rollback?replay=true", &Value::Null);
+    refused(refuses, 409, "no earlier version");
+    events.write(1_000);
+    wait_until_equal(&data, 800);
+}
+
 /// The same by commands; and what they did outlives the process.
 #[test]
 fn commands_do_what_the_api_does() {
@@ -182,8 +247,11 @@ fn commands_do_what_the_api_does() {
     std::fs::write(&module, disguised(&original(), 9)).expect("written");
     let module = module.to_str().expect("UTF-8");
     let run = |arguments: &[&str]| tidemark(&[arguments, &["--url", &url]].concat());
-    let digest = run(&["module", "push", module]).fine().stdout.trim().to_owned();
+    let pushed = run(&["push", module]).fine();
+    let digest = pushed.stdout.trim().to_owned();
     assert!(digest.starts_with("sha256:") && digest.len() == 71, "{digest}");
+    assert!(pushed.stderr.contains("ok       a fresh instance gives what a used one gives"), "{}", pushed.stderr);
+    assert_eq!(run(&["module", "push", module]).fine().stdout.trim(), digest);
     assert!(run(&["module", "list"]).fine().stdout.contains(&digest));
     assert!(run(&["module", "show", &digest]).fine().stdout.contains("\"swap-rate\""));
     let settings = folder.path().join("metric.toml");

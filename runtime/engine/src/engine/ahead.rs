@@ -22,7 +22,7 @@ impl OpenTimers<'_> {
     fn stages(&self, source: EventTime) -> impl Iterator<Item = (&Stage, EventTime)> {
         let stages = self.job.stages.iter().zip(self.job.watermarks(source));
         let waits = |stage: &Stage| {
-            stage.is_paused() || self.poison[stage.index] > stage.spec.error_budget && !stage.is_retired()
+            !stage.takes_part(false) || self.poison[stage.index] > stage.spec.error_budget && !stage.is_retired()
         };
         stages.filter(move |(stage, _)| !waits(stage))
     }

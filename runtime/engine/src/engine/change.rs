@@ -106,7 +106,12 @@ impl Engine {
     }
 
     fn consider(&self, changes: &[Change]) -> Result<Compiled, ChangeError> {
-        let facts = Known { stages: &self.job.stages, poison: &self.poison, catalogue: &*self.catalogue };
+        let facts = Known {
+            stages: &self.job.stages,
+            poison: &self.poison,
+            catalogue: &*self.catalogue,
+            has_history: self.history.is_some(),
+        };
         let terms = Terms { enrichment: &self.enrichment, archive: self.settings.archive, telemetry: &self.telemetry };
         consider(&self.progress, changes, &facts, &terms)
     }
@@ -188,8 +193,8 @@ impl Engine {
         Ok(ended)
     }
 
-    /// Compiles the job anew without the stages that have ended.
-    pub(super) fn without_ended(&mut self) -> Result<(), EngineError> {
+    /// Compiles the job anew, as its stages are now.
+    pub(super) fn compile_anew(&mut self) -> Result<(), EngineError> {
         let compiled = self.consider(&[]);
         compiled.and_then(|compiled| self.take_over(compiled)).map_err(into_stop)
     }
@@ -198,7 +203,7 @@ impl Engine {
 impl OpenEpoch {
     /// Whether nothing happened in it.
     pub(super) fn is_empty(&self) -> bool {
-        self.ticks.is_empty() && self.changes.is_empty()
+        self.ticks.is_empty() && self.changes.is_empty() && self.caught_up.is_empty()
     }
 }
 
@@ -225,15 +230,16 @@ pub(super) fn open(
     catalogue: &dyn Catalogue,
     state: &dyn StateBackend,
     terms: &Terms<'_>,
+    has_history: bool,
 ) -> Result<(Compiled, Vec<Change>), EngineError> {
-    let facts = Known { stages: &[], poison: &[], catalogue };
+    let facts = Known { stages: &[], poison: &[], catalogue, has_history };
     let old = consider(&committed, &[], &facts, terms).map_err(into_stop)?;
     let changes = wanted.map_or_else(Vec::new, |wanted| differences(&committed, wanted));
     if changes.is_empty() {
         return Ok((old, changes));
     }
     let poison = held_poison(&old.job, &committed);
-    let facts = Known { stages: &old.job.stages, poison: &poison, catalogue };
+    let facts = Known { stages: &old.job.stages, poison: &poison, catalogue, has_history };
     let new = consider(&committed, &changes, &facts, terms).map_err(into_stop)?;
     check_migrations(state, &old.job, &new.job).map_err(into_stop)?;
     Ok((new, changes))
@@ -314,6 +320,7 @@ struct Known<'a> {
     /// By stage.
     poison: &'a [u32],
     catalogue: &'a dyn Catalogue,
+    has_history: bool,
 }
 
 impl Facts for Known<'_> {
@@ -322,6 +329,10 @@ impl Facts for Known<'_> {
             Some(stage) => Ok(stage.spec.clone()),
             None => self.catalogue.metric(deployment),
         }
+    }
+
+    fn has_history(&self) -> bool {
+        self.has_history
     }
 
     fn is_quarantined(&self, id: StageId) -> bool {
@@ -346,7 +357,8 @@ fn differences(progress: &Progress, wanted: &[MetricSpec]) -> Vec<Change> {
         // A pause outlives a restart.
         let deployment = Deployment { paused: known.is_some_and(|known| known.paused), ..metric.deployment.clone() };
         if known != Some(&deployment) {
-            changes.push(Change::Deploy { deployment: Box::new(deployment), reset_state: metric.may_reset_state });
+            let reset_state = metric.may_reset_state;
+            changes.push(Change::Deploy { deployment: Box::new(deployment), reset_state, past: None });
         }
     }
     changes

@@ -32,6 +32,7 @@ impl Engine {
             let record = EpochRecord {
                 partitions: self.ingest.met(),
                 changes: std::mem::take(&mut self.epoch.changes),
+                caught_up: std::mem::take(&mut self.epoch.caught_up),
                 ticks: std::mem::take(&mut self.epoch.ticks),
                 handles: handles.clone(),
             };
@@ -53,7 +54,7 @@ impl Engine {
         self.epoch = OpenEpoch::new(Epoch(number.0 + 1));
         self.checkpoint(number)?;
         if ended && !self.progress.finished {
-            self.without_ended()?;
+            self.compile_anew()?;
         }
         self.begin_epoch()
     }

@@ -21,9 +21,10 @@ impl Engine {
         batches: &[EventBatch],
         before: &[EventTime],
         after: &[EventTime],
+        in_past: bool,
         dead: &mut Vec<DeadLetter>,
     ) -> Result<(Vec<(usize, StageRows)>, usize), EngineError> {
-        let routed = self.route(level.clone(), batches, dead);
+        let routed = self.route(level.clone(), batches, in_past, dead);
         let stages = &self.job.stages[level.clone()];
         let (key_groups, poison, patience) = (self.settings.key_groups, &self.poison, self.patience);
         let run = |index: usize, (worker, shard): Share<'_>| -> Result<Vec<WorkerRows>, EngineError> {
@@ -35,6 +36,7 @@ impl Engine {
                     watermark: before[stage.index],
                     next_watermark: after[stage.index],
                     key_groups,
+                    in_past,
                     quarantined: poison[stage.index] > stage.spec.error_budget,
                     patience,
                 };
@@ -49,10 +51,10 @@ impl Engine {
         Ok((self.collect(level, outputs, after, dead)?, timers))
     }
 
-    fn route(&self, level: Range<usize>, batches: &[EventBatch], dead: &mut Vec<DeadLetter>) -> Routed {
+    fn route(&self, level: Range<usize>, batches: &[EventBatch], in_past: bool, dead: &mut Vec<DeadLetter>) -> Routed {
         let route_stage = |index: usize| {
             let stage = &self.job.stages[index];
-            let consumers: &[_] = if stage.is_paused() { &[] } else { &stage.consumers[..] };
+            let consumers: &[_] = if stage.takes_part(in_past) { &stage.consumers[..] } else { &[] };
             let mut routed = vec![vec![Vec::new(); stage.consumers.len()]; self.workers.len()];
             for (place, consumer) in consumers.iter().enumerate() {
                 let mut workers = vec![Vec::new(); self.workers.len()];

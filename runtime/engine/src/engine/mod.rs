@@ -18,7 +18,7 @@ use crate::job::Job;
 use crate::metric::MetricSpec;
 use crate::output::Table;
 use crate::plan::ExtractionPlan;
-use crate::ports::{Again, CheckpointStore, Sink, Source, StateBackend, StateShard, TickLog};
+use crate::ports::{Again, CheckpointStore, History, Sink, Source, StateBackend, StateShard, TickLog};
 use crate::progress::Progress;
 use crate::stage::Worker;
 use crate::telemetry::Telemetry;
@@ -30,6 +30,7 @@ use tidemark_dataflow::watermark::{Activity, Watermarks};
 use tidemark_dataflow::{EventTime, KeyGroups};
 
 mod ahead;
+mod catch_up;
 mod change;
 mod commit;
 mod level;
@@ -89,6 +90,8 @@ pub struct EngineParts {
     pub checkpoints: Option<Box<dyn CheckpointStore>>,
     /// Where the tick log is kept; `None` where losing the state's disk may cost the job.
     pub tick_log: Option<Box<dyn TickLog>>,
+    /// The events of the past; `None` where they are not kept.
+    pub history: Option<Box<dyn History>>,
     /// Lookup tables.
     pub tables: Vec<TableSpec>,
     /// Their contents from files.
@@ -128,6 +131,7 @@ pub struct Engine {
     threads: Threads,
     checkpoints: Option<Box<dyn CheckpointStore>>,
     tick_log: Option<Box<dyn TickLog>>,
+    history: Option<Box<dyn History>>,
     catalogue: Arc<dyn Catalogue>,
     /// What the job is to be brought to when nothing is left to be run again.
     wanted: Option<Vec<MetricSpec>>,
@@ -154,14 +158,19 @@ struct OpenEpoch {
     changes: Vec<Change>,
     /// Stages whose state goes with it.
     dropped: Vec<StageId>,
+    /// How far the past was read before its first tick.
+    caught_up: Vec<(StageId, Epoch)>,
+    /// Whether there is no more of the past to be read in it.
+    past_is_read: bool,
     ticks: Vec<TickRecord>,
     opened: Instant,
 }
 
 impl OpenEpoch {
     fn new(number: Epoch) -> Self {
-        let (changes, dropped, ticks) = (Vec::new(), Vec::new(), Vec::new());
-        Self { number, records: 0, changes, dropped, ticks, opened: Instant::now() }
+        let (changes, dropped, caught_up, ticks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let opened = Instant::now();
+        Self { number, records: 0, changes, dropped, caught_up, past_is_read: false, ticks, opened }
     }
 }
 
@@ -191,7 +200,8 @@ impl Engine {
         let mut wanted = Some(metrics).filter(|_| !progress.finished);
         let at_once = if replay.is_empty() { wanted.take() } else { None };
         let terms = Terms { enrichment: &enrichment, archive: settings.archive, telemetry: &parts.telemetry };
-        let (compiled, changes) = change::open(progress, at_once.as_deref(), &*catalogue, &*state, &terms)?;
+        let (compiled, changes) =
+            change::open(progress, at_once.as_deref(), &*catalogue, &*state, &terms, parts.history.is_some())?;
         let Compiled { progress, job, plan, dropped } = compiled;
         let outputs = Outputs::recover(sinks, &*state, &progress, &replay, patience, parts.rewrite)?;
         let ingest = Ingest::start(
@@ -231,6 +241,7 @@ impl Engine {
             shards,
             workers,
             tick_log,
+            history: parts.history,
             catalogue,
             wanted,
             dedup,
@@ -286,8 +297,14 @@ impl Engine {
         if self.progress.finished {
             return Ok(Step::Finished);
         }
-        if self.replay.front().is_some_and(|record| record.ticks.is_empty()) {
-            // A change and nothing else.
+        self.read_past()?;
+        let without_ticks = match self.replay.front() {
+            // A change and nothing else, or the past.
+            Some(record) => record.ticks.is_empty(),
+            // What comes has ended, and the past has not.
+            None => self.ingest.ended() && self.reads_past(),
+        };
+        if without_ticks {
             self.commit()?;
             return Ok(Step::Ticked);
         }
@@ -413,6 +430,10 @@ impl Engine {
         if !self.watermarks.all_ended() && !self.ingest.ended() {
             return Ok(EventTime::MAX);
         }
+        if self.reads_past() {
+            // The end of time waits for who has not come to the present yet.
+            return Ok(self.watermarks.current());
+        }
         let mut ahead = ahead::OpenTimers {
             job: &self.job,
             shards: &mut self.shards,
@@ -433,7 +454,7 @@ impl Engine {
     ) -> Result<usize, EngineError> {
         let mut timers = 0;
         for level in self.job.levels.clone() {
-            let (rows, due) = self.run_level(level, &batches, before, after, dead)?;
+            let (rows, due) = self.run_level(level, &batches, before, after, false, dead)?;
             timers += due;
             for (index, rows) in rows {
                 let stage = &self.job.stages[index];

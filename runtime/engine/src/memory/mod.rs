@@ -4,6 +4,7 @@
 //! engine in the middle of an epoch, as a crash does, and open another one on what is left.
 
 mod catalogue;
+mod history;
 mod source;
 mod state;
 mod sink;
@@ -12,6 +13,7 @@ mod tick_log;
 
 pub use catalogue::MemoryCatalogue;
 pub use guest::{GroupView, NativeFactory, NativeMetric, Reply, input, output};
+pub use history::MemoryHistory;
 pub use sink::{MemorySink, Row};
 pub use source::{MemoryEvent, MemorySource};
 pub use state::MemoryState;

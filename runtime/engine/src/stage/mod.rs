@@ -55,6 +55,8 @@ pub(crate) struct Stage {
     pub(crate) from: i64,
     /// Nor are those that start then or later, if another version has taken over.
     pub(crate) until: Option<i64>,
+    /// Whether it still reads the past, and takes nothing of what comes.
+    pub(crate) reads_past: bool,
     /// Stages of older versions of the metric.
     pub(crate) elders: Vec<StageId>,
     /// What comes earlier is an elder's to tell of, as long as there is one.
@@ -92,7 +94,7 @@ impl Stage {
         let reads_source = consumers.iter().any(|consumer| {
             consumer.types.as_ref().is_none_or(|types| types.iter().any(|name| !name.starts_with(METRIC_TYPE)))
         });
-        let StageRecord { id, from, until, .. } = record;
+        let StageRecord { id, from, until, past, .. } = record;
         Self {
             index,
             id,
@@ -100,6 +102,7 @@ impl Stage {
             spec,
             from,
             until,
+            reads_past: past.is_some(),
             elders: Vec::new(),
             answers_from: from,
             consumers,
@@ -138,6 +141,11 @@ impl Stage {
         self.spec.deployment.paused && !self.is_retired()
     }
 
+    /// Whether it takes part in a tick: of what comes, or of the past.
+    pub(crate) fn takes_part(&self, in_past: bool) -> bool {
+        !self.is_paused() && self.reads_past == in_past
+    }
+
     /// Columns that are the same in all its rows.
     pub(crate) fn provenance(&self) -> &[ArrayRef; 4] {
         self.provenance.get_or_init(|| emission::provenance(&self.spec))
@@ -161,6 +169,8 @@ pub(crate) struct StageInput<'a> {
     /// Its watermark after the tick's rows: what closes windows.
     pub(crate) next_watermark: EventTime,
     pub(crate) key_groups: KeyGroups,
+    /// Whether it is the past that is read.
+    pub(crate) in_past: bool,
     /// Whether the module is out of budget and must not be called. Its rows are put aside, and its windows and timers
     /// wait; at the end of the input they are put aside, too.
     pub(crate) quarantined: bool,
@@ -277,7 +287,7 @@ impl Worker {
     ) -> Result<StageOutput, EngineError> {
         let mut run =
             StageRun { input, shard, guest: &mut *self.guests[input.stage.index], output: StageOutput::default() };
-        if input.stage.is_paused() {
+        if !input.stage.takes_part(input.in_past) {
             return Ok(run.output);
         }
         if input.quarantined {

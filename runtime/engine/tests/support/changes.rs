@@ -1,13 +1,14 @@
 //! Changes of the metrics at fixed moments, and metrics that show which version saw a row.
 
-use super::{World, descriptor, metric_of};
+use super::faults::Random;
+use super::{Pairs, World, descriptor, event, metric_of};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidemark_engine::deployment::{Change, ChangeError, Deployment, Origin};
 use tidemark_engine::descriptor::{ColumnType, Descriptor, InputColumn, OutputColumn};
 use tidemark_engine::guest::CloseReason;
-use tidemark_engine::memory::{GroupView, NativeMetric, Reply, input, output};
+use tidemark_engine::memory::{self, GroupView, MemoryEvent, NativeMetric, Reply, Row, output};
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::{Engine, Step};
 
@@ -44,18 +45,71 @@ impl Schedule {
     }
 }
 
+/// Events of 20 keys over three partitions, out of order by up to `disorder` ms.
+pub fn input(disorder: u64) -> Vec<Vec<MemoryEvent>> {
+    let mut random = Random::new(7);
+    let mut partition = |partition: i64| {
+        let mut time = 0;
+        let mut events = Vec::new();
+        for number in 0..300 {
+            time += random.below(12) as i64;
+            let kind = ["left", "right", "status"][random.below(3) as usize];
+            let key = format!("key-{}", random.below(20));
+            let mut event = event(kind, &key, time - random.below(disorder + 1) as i64, partition * 1_000 + number);
+            event.event["data"]["other"] = json!(format!("other-{}", random.below(4)));
+            events.push(event);
+        }
+        events
+    };
+    (0..3).map(&mut partition).collect()
+}
+
+pub const TUMBLING: &str = "tumbling";
+
+pub fn window(kind: &str) -> Value {
+    match kind {
+        TUMBLING => json!({ "kind": "tumbling", "size_ms": 130 }),
+        "sliding" => json!({ "kind": "sliding", "size_ms": 200, "slide_ms": 70 }),
+        "session" => json!({ "kind": "session", "gap_ms": 40 }),
+        "keyed" => json!({ "kind": "key", "ttl_ms": 1_i64 << 40 }),
+        "join" => json!({
+            "kind": "interval-join", "left": { "type": ["left"] }, "right": { "type": ["right"] },
+            "lower_ms": -50, "upper_ms": 100, "unmatched": "both",
+        }),
+        other => panic!("no window {other}"),
+    }
+}
+
+pub const KINDS: [&str; 5] = [TUMBLING, "sliding", "session", "keyed", "join"];
+
+/// Version `number` of a metric with each kind of window.
+pub fn of_kind(kind: &str, number: u32) -> MetricSpec {
+    match kind {
+        "join" => version(number, kind, Arc::new(Pairs), &[], window(kind), 0),
+        _ => version(number, kind, Arc::new(Signed(number)), &["status", "left"], window(kind), 30),
+    }
+}
+
+/// A row without what tells versions and epochs apart.
+pub fn unsigned((kind, mut row): Row) -> (String, String) {
+    for name in ["epoch", "version", "digest", "seen_by", "closed_by", "row_id"] {
+        row.as_object_mut().expect("a row").remove(name);
+    }
+    (format!("{kind:?}"), row.to_string())
+}
+
 /// Deploys a metric, and lets the catalogue of `world` know it.
 pub fn deploy(world: &World, metric: MetricSpec) -> Change {
     world.catalogue.add(metric.clone());
     let deployment = Deployment { origin: Origin::Api, ..metric.deployment };
-    Change::Deploy { deployment: Box::new(deployment), reset_state: false }
+    Change::Deploy { deployment: Box::new(deployment), reset_state: false, past: None }
 }
 
 /// The same, paused.
 pub fn pause(world: &World, metric: MetricSpec) -> Change {
-    let Change::Deploy { mut deployment, reset_state } = deploy(world, metric) else { unreachable!() };
+    let Change::Deploy { mut deployment, reset_state, past } = deploy(world, metric) else { unreachable!() };
     deployment.paused = true;
-    Change::Deploy { deployment, reset_state }
+    Change::Deploy { deployment, reset_state, past }
 }
 
 /// Version `version` of a metric.
@@ -79,7 +133,7 @@ pub struct Signed(pub u32);
 
 impl NativeMetric for Signed {
     fn inputs(&self) -> Vec<InputColumn> {
-        vec![input("value", "data.value", ColumnType::Integer)]
+        vec![memory::input("value", "data.value", ColumnType::Integer)]
     }
 
     fn output(&self) -> Vec<OutputColumn> {

@@ -19,8 +19,8 @@ use tidemark_engine::fail_point::{Hook, no_hook};
 use tidemark_engine::guest::CloseReason;
 use tidemark_engine::ids::Digest;
 use tidemark_engine::memory::{
-    GroupView, MemoryCatalogue, MemoryEvent, MemorySink, MemorySource, MemoryState, MemoryTickLog, NativeFactory,
-    NativeMetric, Reply, input, output,
+    GroupView, MemoryCatalogue, MemoryEvent, MemoryHistory, MemorySink, MemorySource, MemoryState, MemoryTickLog,
+    NativeFactory, NativeMetric, Reply, input, output,
 };
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::telemetry::Telemetry;
@@ -241,6 +241,7 @@ impl World {
             state: Box::new(self.state.clone()),
             checkpoints: None,
             tick_log: Some(Box::new(self.tick_log.clone())),
+            history: Some(Box::new(MemoryHistory::new(self.partitions.clone(), self.sink.clone()))),
             tables: Vec::new(),
             table_files: Vec::new(),
             restored: self.restored,

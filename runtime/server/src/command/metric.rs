@@ -35,7 +35,9 @@ pub fn execute(arguments: &MetricArguments) -> Result<(), Failure> {
         MetricCommand::Resume { name } => post(name, "resume"),
         MetricCommand::Undeploy { name } => order(Method::DELETE, format!("/api/v1/metrics/{name}")),
         MetricCommand::Discard { name } => order(Method::DELETE, format!("/api/v1/metrics/{name}/shadow")),
-        MetricCommand::Rollback { name, reset_state } => post(name, &format!("rollback?reset_state={reset_state}")),
+        MetricCommand::Rollback { name, replay, reset_state } => {
+            post(name, &format!("rollback?replay={replay}&reset_state={reset_state}"))
+        }
         MetricCommand::Promote { name, reset_state } => {
             post(name, &format!("shadow/promote?reset_state={reset_state}"))
         }
@@ -59,6 +61,10 @@ fn put(client: &Client, deploy: &DeployArguments, what: &str) -> Result<(), Fail
     }
     if deploy.reset_state {
         fields.insert("reset_state".to_owned(), json!(true));
+    }
+    if let Some(from) = &deploy.backfill_from {
+        let from = from.parse::<i64>().map_or_else(|_| json!(from), |ms| json!(ms));
+        fields.insert("backfill_from".to_owned(), from);
     }
     let path = format!("/api/v1/metrics/{}{what}", deploy.name);
     let body = Value::Object(fields).to_string();
@@ -90,6 +96,9 @@ fn print_list(list: &Value) {
         let mut notes = Vec::new();
         if metric["paused"] == json!(true) {
             notes.push("paused".to_owned());
+        }
+        for stage in metric["stages"].as_array().into_iter().flatten().filter(|stage| !stage["past_until"].is_null()) {
+            notes.push(format!("has read epoch {} of {} of the past", stage["past_epoch"], stage["past_until"]));
         }
         if ending > 0 {
             notes.push(format!("{ending} earlier versions with open windows"));

@@ -110,6 +110,7 @@ fn run_with(
         state: Box::new(MemoryState::new(KeyGroups::DEFAULT.count())),
         checkpoints: None,
         tick_log: None,
+        history: None,
         tables: Vec::new(),
         table_files: Vec::new(),
         restored: false,

@@ -92,6 +92,7 @@ pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path)
         state: Box::new(state),
         checkpoints: None,
         tick_log: Some(Box::new(log)),
+        history: wiring::archived_past(config),
         tables: config.cleanse.table.iter().map(|table| table.spec()).collect(),
         table_files: read_table_files(&config.cleanse.table)?,
         restored: true,

@@ -12,6 +12,7 @@ pub(crate) use source::with_again;
 
 use crate::config::Config;
 use crate::live::LiveRows;
+use crate::past::ArchivedPast;
 use crate::telemetry::KafkaWatch;
 use anyhow::{Context as _, bail};
 use checkpoints::JobCheckpoints;
@@ -20,16 +21,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidemark_connectors::checkpoint::{CheckpointSettings, LocalCheckpoints};
-use tidemark_connectors::cleanse::read_table_files;
+use tidemark_connectors::cleanse::{CleanseSettings, read_table_files};
 use tidemark_connectors::source::again::AgainLog;
 use tidemark_engine::deployment::Catalogue;
 use tidemark_engine::fail_point::{Hook, no_hook};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::metric::MetricSpec;
-use tidemark_engine::ports::TickLog as _;
+use tidemark_engine::ports::{History, TickLog as _};
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_engine::{Engine, EngineParts, EngineSettings, Patience, TickLimits};
 use tidemark_query::catalogue::MetricTables;
+use tidemark_query::rows::EmbeddedStore;
 use tidemark_state::StateInspector;
 
 /// A job, opened where it was committed or anew.
@@ -84,6 +86,7 @@ impl OpenJob {
             state: Box::new(state),
             checkpoints: Some(store.into_port()?),
             tick_log: Some(tick_log.into_port()),
+            history: archived_past(config),
             tables: tables.iter().map(|table| table.spec()).collect(),
             table_files,
             restored,
@@ -119,6 +122,17 @@ pub(crate) fn open_checkpoints(config: &Config) -> anyhow::Result<LocalCheckpoin
 /// The ticks of a job that does not run, of the epochs after `epoch`.
 pub(crate) fn read_ticks(config: &Config, epoch: Epoch) -> anyhow::Result<Vec<(Epoch, Vec<u8>)>> {
     Ok(tick_log::open(&config.ticks())?.read_after(epoch)?)
+}
+
+/// The events of the past, where they are kept.
+pub(crate) fn archived_past(config: &Config) -> Option<Box<dyn History>> {
+    if !config.archive.enabled || config.sinks.parquet.is_none() {
+        return None;
+    }
+    let store = Arc::new(EmbeddedStore::new(&config.data.dir, config.http.limits.sql_memory_bytes));
+    // What the tables added is in the archive.
+    let cleanse = CleanseSettings { table: Vec::new(), ..config.cleanse.clone() };
+    Some(Box::new(ArchivedPast::new(store, cleanse)))
 }
 
 /// A run that has finished has closed every window: rows of a partition that it never saw would all be too late.

@@ -64,6 +64,7 @@ pub fn play(case: &Case, descriptor: &Descriptor, guests: Arc<dyn GuestFactory>)
         state: Box::new(MemoryState::new(key_groups)),
         checkpoints: None,
         tick_log: None,
+        history: None,
         tables: Vec::new(),
         table_files: Vec::new(),
         restored: false,

@@ -72,6 +72,12 @@ struct Stage {
     /// A later version has taken over: it ends windows that start before this, in ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     until_ms: Option<i64>,
+    /// The last epoch of the past that it has read; absent: it takes what comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    past_epoch: Option<u64>,
+    /// The epoch that it has to come to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    past_until: Option<u64>,
 }
 
 /// Deployments.
@@ -101,6 +107,18 @@ struct ResetParameters {
     reset_state: bool,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RollbackParameters {
+    /// Whether state may be dropped that the version cannot take over.
+    #[serde(default)]
+    reset_state: bool,
+    /// Whether it is to be as if the later version had never run: what came since is read again from the archive.
+    #[serde(default)]
+    replay: bool,
+}
+
 impl Deployed {
     fn of(deployment: &Deployment, operator: &Operator) -> Self {
         let view = operator.view();
@@ -109,6 +127,8 @@ impl Deployed {
             module: stage.deployment.module.to_string(),
             from_ms: (stage.from != i64::MIN).then_some(stage.from),
             until_ms: stage.until,
+            past_epoch: stage.past.as_ref().map(|past| past.next.0.saturating_sub(1)),
+            past_until: stage.past.as_ref().map(|_| view.epoch),
         };
         let own = view.stages.iter().filter(|stage| stage.deployment.name == deployment.name);
         Self {
@@ -175,7 +195,8 @@ async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<a
 /// Deploys a metric, or another version of it.
 ///
 /// The body has the fields of `[[metric]]`, with `module` as `sha256:…`. It is checked whole; the answer comes when the
-/// change is committed. Windows that are open stay with the version that they began with.
+/// change is committed. Windows that are open stay with the version that they began with. With `backfill_from`, a moment in
+/// milliseconds or RFC 3339, a new metric begins with the events that were archived since then.
 #[utoipa::path(
     put, path = "/api/v1/metrics/{metric}", tag = "deployments",
     params(("metric" = String, Path, description = "Its name")),
@@ -220,18 +241,21 @@ async fn resume(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result
     Ok(api.operator()?.pause(&name, false).await?.into())
 }
 
-/// Goes back to the version before, from now on.
+/// Goes back to the version before.
+///
+/// From now on, or with `replay` as if the later version had never run: its windows are made again from the archive, and
+/// their rows take the place of its rows.
 #[utoipa::path(
     post, path = "/api/v1/metrics/{metric}/rollback", tag = "deployments",
-    params(("metric" = String, Path, description = "Its name"), ResetParameters),
+    params(("metric" = String, Path, description = "Its name"), RollbackParameters),
     responses((status = 200, description = "It is committed", body = Changed))
 )]
 async fn rollback(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    Query(asked): Query<ResetParameters>,
+    Query(asked): Query<RollbackParameters>,
 ) -> Result<axum::Json<Changed>, Problem> {
-    Ok(api.operator()?.rollback(&name, asked.reset_state).await?.into())
+    Ok(api.operator()?.rollback(&name, asked.reset_state, asked.replay).await?.into())
 }
 
 /// Runs a candidate beside the live metric: same input, own state, rows to the table of `<metric>-shadow`.

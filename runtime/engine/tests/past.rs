@@ -1,0 +1,187 @@
+//! Metrics that begin with the past: a new one from a date on, and an earlier version as if the later had never run. Their
+//! rows are those of a run that had them all along.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use support::changes::{KINDS, Schedule, Signed, TUMBLING, deploy, input, of_kind, unsigned, version, window};
+use support::*;
+use tidemark_engine::deployment::{Change, ChangeError, PastWanted};
+use tidemark_engine::fail_point::{self, no_hook};
+use tidemark_engine::ids::Epoch;
+use tidemark_engine::memory::Row;
+use tidemark_engine::metric::MetricSpec;
+use tidemark_engine::{Engine, Step};
+
+const SLIDING: &str = "sliding";
+
+fn with_past(change: Change, past: PastWanted) -> Change {
+    match change {
+        Change::Deploy { deployment, reset_state, .. } => Change::Deploy { deployment, reset_state, past: Some(past) },
+        other => other,
+    }
+}
+
+/// From the first epoch on, with every row there is.
+const ALL: PastWanted = PastWanted::Date { epoch: Epoch(1), from_ms: -10_000 };
+
+fn run(world: &World, metrics: Vec<MetricSpec>, schedule: &Schedule) -> Vec<Row> {
+    let mut engine = world.open(metrics, no_hook(), &Arc::default()).expect("opens");
+    let (_, refused) = schedule.drive(&mut engine);
+    assert_eq!(refused, 0);
+    world.sink.rows()
+}
+
+/// The last row of each id, without what tells versions and epochs apart.
+fn newest(rows: Vec<Row>) -> BTreeMap<String, (String, String)> {
+    let rows = rows.into_iter().filter(|(_, row)| row["metric"].is_null() && row.get("window_start").is_some());
+    rows.map(|row| (row.1["row_id"].to_string(), unsigned(row))).collect()
+}
+
+fn all() -> Vec<MetricSpec> {
+    KINDS.iter().map(|kind| of_kind(kind, 1)).collect()
+}
+
+#[test]
+fn a_metric_that_begins_with_the_past_has_the_rows_of_one_that_was_always_there() {
+    let expected = newest(run(&World::new(input(60)), all(), &Schedule::default()));
+    for workers in [1, 3] {
+        let world = World { workers, ..World::new(input(60)) };
+        let begin = all().into_iter().map(|metric| with_past(deploy(&world, metric), ALL)).collect();
+        let rows = run(&world, Vec::new(), &Schedule(BTreeMap::from([(20, begin)])));
+        let ids = |rows: &[Row]| rows.iter().filter(|(_, row)| row.get("window_start").is_some()).count();
+        assert_eq!(ids(&rows), expected.len(), "no row twice");
+        assert!(newest(rows) == expected);
+        assert_eq!(world.state.size(), (0, 0));
+    }
+}
+
+/// What it has not seen whole is not its; from there on nothing is missing.
+#[test]
+fn a_date_is_where_the_first_window_begins() {
+    let whole = newest(run(&World::new(input(0)), vec![of_kind(TUMBLING, 1)], &Schedule::default()));
+    let world = World::new(input(0));
+    let change = with_past(deploy(&world, of_kind(TUMBLING, 1)), PastWanted::Date { epoch: Epoch(5), from_ms: 700 });
+    let rows = newest(run(&world, Vec::new(), &Schedule(BTreeMap::from([(30, vec![change])]))));
+    let start = |row: &str| serde_json::from_str::<Value>(row).expect("JSON")["window_start"].as_i64();
+    let later = whole.into_iter().filter(|(_, (_, row))| start(row) >= Some(700)).collect::<BTreeMap<_, _>>();
+    assert!(!rows.is_empty() && rows == later);
+}
+
+/// The other version counts fewer rows, under the same ids.
+fn fewer(kind: &str) -> MetricSpec {
+    version(2, kind, Arc::new(Signed(2)), &["left"], window(kind), 30)
+}
+
+/// Rolled back with the past, the table is that of a run that never swapped; from now on, it is so from the seam on.
+#[test]
+fn what_is_rolled_back_was_never_there() {
+    let both = || vec![of_kind(TUMBLING, 1), of_kind(SLIDING, 1)];
+    let expected = newest(run(&World::new(input(60)), both(), &Schedule::default()));
+    let world = World::new(input(60));
+    let swap = [TUMBLING, SLIDING].iter().map(|kind| deploy(&world, fewer(kind))).collect();
+    let back = both().into_iter().map(|metric| with_past(deploy(&world, metric), PastWanted::CutOver)).collect();
+    let rows = newest(run(&world, both(), &Schedule(BTreeMap::from([(5, swap), (25, back)]))));
+    assert!(rows == expected);
+
+    let world = World::new(input(60));
+    let swap = [TUMBLING, SLIDING].iter().map(|kind| deploy(&world, fewer(kind))).collect();
+    let back: Vec<Change> = both().into_iter().map(|metric| deploy(&world, metric)).collect();
+    let rows = newest(run(&world, both(), &Schedule(BTreeMap::from([(5, swap), (25, back)]))));
+    let different: Vec<&String> =
+        rows.iter().filter(|(id, row)| expected.get(*id) != Some(*row)).map(|row| row.0).collect();
+    assert!(
+        rows.keys().all(|id| expected.contains_key(id)) && !different.is_empty(),
+        "windows between stay the other's"
+    );
+    let last = world.sink.rows().into_iter().rev().find(|(_, row)| row.get("closed_by").is_some()).expect("a row");
+    assert_eq!(last.1["closed_by"], json!(1));
+}
+
+#[test]
+fn a_crash_while_the_past_is_read_changes_nothing() {
+    let world = || World { workers: 2, ..World::new(input(120)) };
+    let schedule = |world: &World| {
+        let keyed = with_past(deploy(world, of_kind("keyed", 1)), ALL);
+        let back = with_past(deploy(world, of_kind(TUMBLING, 1)), PastWanted::CutOver);
+        Schedule(BTreeMap::from([(4, vec![deploy(world, fewer(TUMBLING))]), (9, vec![keyed]), (18, vec![back])]))
+    };
+    let undisturbed = world();
+    let metrics = || vec![of_kind(TUMBLING, 1), of_kind("session", 1)];
+    let expected = run(&undisturbed, metrics(), &schedule(&undisturbed));
+    let live = |world: &World, hook| {
+        dies(|| {
+            let mut engine = world.open(metrics(), hook, &Arc::default()).expect("opens");
+            schedule(world).drive(&mut engine);
+        })
+    };
+    let points = [fail_point::TICK_DONE, fail_point::PREPARED, fail_point::LOGGED, fail_point::COMMITTED];
+    for (place, point) in points.into_iter().enumerate() {
+        for nth in (7..=40).filter(|nth| (nth + place).is_multiple_of(5)) {
+            let world = world();
+            assert!(live(&world, deadly_hook(point, nth)), "{point} is reached {nth} times");
+            assert!(run(&world, metrics(), &schedule(&world)) == expected, "killed at {point} number {nth}");
+        }
+    }
+    for (image_after, point, lost_after) in [
+        (2, fail_point::LOGGED, 9),
+        (8, fail_point::COMMITTED, 4),
+        (11, fail_point::LOGGED, 2),
+        (19, fail_point::FINALISED, 3),
+    ] {
+        let world = world();
+        assert!(live(&world, deadly_hook(fail_point::FINALISED, image_after)));
+        let image = world.state.image();
+        assert!(live(&world, deadly_hook(point, lost_after)));
+        let restored = World { state: image, restored: true, workers: 3, ..world };
+        let mut engine = restored.open(metrics(), no_hook(), &Arc::default()).expect("opens");
+        schedule(&restored).drive(&mut engine);
+        assert!(restored.sink.rows() == expected, "image of epoch {image_after}, lost at {point} {lost_after}");
+    }
+}
+
+fn refusal(engine: &mut Engine, change: Change) -> String {
+    match engine.change(vec![change]) {
+        Err(ChangeError::Refused(reasons)) => reasons.join("; "),
+        other => panic!("refused, not {other:?}"),
+    }
+}
+
+#[test]
+fn what_has_no_past_is_refused_and_reading_can_be_given_up() {
+    let world = World::new(input(60));
+    let mut engine = world.open(all(), no_hook(), &Arc::default()).expect("opens");
+    while engine.progress().epoch.0 < 12 {
+        engine.step().expect("steps");
+    }
+    let reader = version(1, "reader", Arc::new(Signed(1)), &["metric.tumbling"], window(TUMBLING), 0);
+    for (change, reason) in [
+        (with_past(deploy(&world, of_kind(TUMBLING, 1)), ALL), "deployed already"),
+        (with_past(deploy(&world, of_kind("keyed", 1)), PastWanted::CutOver), "only tumbling and sliding windows"),
+        (with_past(deploy(&world, of_kind("session", 1)), PastWanted::CutOver), "only tumbling and sliding windows"),
+        (with_past(deploy(&world, reader), ALL), "the rows of another metric"),
+    ] {
+        let refusal = refusal(&mut engine, change);
+        assert!(refusal.contains(reason), "{refusal}");
+    }
+    let other = |number| version(number, "other", Arc::new(Signed(number)), &["left"], window(TUMBLING), 0);
+    engine.change(vec![with_past(deploy(&world, other(1)), ALL)]).expect("deployed");
+    engine.step().expect("steps");
+    let reading = engine.progress().stages_of("other").next().and_then(|stage| stage.past.clone());
+    assert!(reading.is_some_and(|past| (2..12).contains(&past.next.0)), "an epoch after the other");
+    let refused = refusal(&mut engine, deploy(&world, other(2)));
+    assert!(refused.contains("still reading the past"), "{refused}");
+    engine.change(vec![Change::Undeploy { name: "other".to_owned() }]).expect("given up");
+    while engine.step().expect("steps") != Step::Finished {}
+    assert_eq!(world.state.size(), (0, 0), "nothing is left of it");
+
+    let without = World::new(input(60));
+    let mut parts = without.parts(Vec::new(), no_hook(), &Arc::default());
+    parts.history = None;
+    let mut engine = Engine::open(parts).expect("opens");
+    engine.step().expect("steps");
+    let refused = refusal(&mut engine, with_past(deploy(&without, of_kind(TUMBLING, 1)), ALL));
+    assert!(refused.contains("keeps no archive"), "{refused}");
+}
