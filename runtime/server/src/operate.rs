@@ -14,7 +14,7 @@ use tidemark_engine::descriptor::{Condition, WindowSpec};
 use tidemark_engine::ids::{Digest, Epoch};
 use tidemark_engine::metric::{METRIC_TYPE, MetricSpec};
 use tidemark_query::encode::objects;
-use tidemark_query::rows::{Bounds, EmbeddedStore, RowStore as _};
+use tidemark_query::rows::{Bounds, RowStore};
 
 /// What a shadow is named: the live metric, and this.
 const SHADOW: &str = "-shadow";
@@ -62,7 +62,7 @@ pub struct Operator {
     registry: Arc<Registry>,
     catalogue: Arc<JobCatalogue>,
     config: Arc<Config>,
-    store: Arc<EmbeddedStore>,
+    store: Arc<dyn RowStore>,
 }
 
 impl Operator {
@@ -73,7 +73,7 @@ impl Operator {
         registry: Arc<Registry>,
         catalogue: Arc<JobCatalogue>,
         config: Arc<Config>,
-        store: Arc<EmbeddedStore>,
+        store: Arc<dyn RowStore>,
     ) -> Self {
         Self { control, registry, catalogue, config, store }
     }

@@ -14,7 +14,7 @@ use tidemark_engine::ids::{Epoch, Offset, Partition};
 use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{History, PortError};
 use tidemark_query::QueryError;
-use tidemark_query::rows::{Bounds, EmbeddedStore, RowStore as _};
+use tidemark_query::rows::{Bounds, RowStore};
 
 /// How long a question may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -27,7 +27,7 @@ const AHEAD: u64 = 64;
 
 /// The archive of a job.
 pub struct ArchivedPast {
-    store: Arc<EmbeddedStore>,
+    store: Arc<dyn RowStore>,
     cleanse: CleanseSettings,
     decoder: Option<(Arc<ExtractionPlan>, Decoder)>,
     /// Events that were read and not asked for yet.
@@ -40,7 +40,7 @@ type Events = BTreeMap<String, RawBlock>;
 impl ArchivedPast {
     /// Over the events of `store`, which were cleansed with `cleanse`.
     #[must_use]
-    pub fn new(store: Arc<EmbeddedStore>, cleanse: CleanseSettings) -> Self {
+    pub fn new(store: Arc<dyn RowStore>, cleanse: CleanseSettings) -> Self {
         Self { store, cleanse, decoder: None, ahead: VecDeque::new() }
     }
 

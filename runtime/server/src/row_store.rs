@@ -16,8 +16,15 @@ pub fn open(config: &Config) -> Result<Arc<dyn RowStore>, PortError> {
     if let Some(settings) = &config.sinks.clickhouse {
         return Ok(Arc::new(ClickHouseStore::new(ClickHouseReader::new(settings)?, data, memory)));
     }
-    Ok(match &config.sinks.store {
+    Ok(files(config, memory))
+}
+
+/// The Parquet files alone, with `memory` bytes for queries: they have the archive, and speak DataFusion's SQL.
+#[must_use]
+pub fn files(config: &Config, memory: usize) -> Arc<dyn RowStore> {
+    let data = &config.data.dir;
+    match &config.sinks.store {
         Some(store) => Arc::new(RemoteStore::new(store.clone(), data, memory)),
         None => Arc::new(EmbeddedStore::new(data, memory)),
-    })
+    }
 }

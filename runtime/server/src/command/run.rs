@@ -136,11 +136,12 @@ fn run_job(
     exporter.watch_state(job.state.clone());
     exporter.watch_kafka(job.kafka.clone());
     let store = row_store::open(config).map_err(Failure::failed)?;
-    let api = Arc::new(Api::new(exporter.clone(), config.http.limits.clone(), store.clone()));
+    let files = row_store::files(config, config.http.limits.sql_memory_bytes);
+    let api = Arc::new(Api::new(exporter.clone(), config.http.limits.clone(), store));
     let (control, orders) = control::channel();
     let shown = Shown { orders, api: api.clone(), catalogue: catalogue.clone() };
     shown.show(&job);
-    api.set_operator(Operator::new(control, registry.clone(), catalogue.clone(), Arc::new(config.clone()), store));
+    api.set_operator(Operator::new(control, registry.clone(), catalogue.clone(), Arc::new(config.clone()), files));
     let bounded = job.engine.bounded();
     api.set_job(job_view(config, &job));
     let _server = match runtime.block_on(http::start(&config.http, api)) {

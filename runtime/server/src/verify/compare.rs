@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::{Table, TableKind};
 use tidemark_engine::ports::{PortError, Sink};
-use tidemark_query::rows::{Bounds, EmbeddedStore, RowStore as _};
+use tidemark_query::rows::{Bounds, RowStore};
 
 /// How long a question about one epoch may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -72,14 +72,14 @@ impl Report {
     }
 
     /// The rows of an epoch that were written, by row id.
-    fn written(&self, store: &EmbeddedStore, epochs: &str) -> Result<Vec<RecordBatch>, PortError> {
+    fn written(&self, store: &dyn RowStore, epochs: &str) -> Result<Vec<RecordBatch>, PortError> {
         let view = self.selection.metric.replace('-', "_");
         let query = format!("SELECT * FROM \"{view}\" WHERE {epochs}");
         let answer = store.sql(&query, usize::MAX, Bounds::from_now(PATIENCE, EPOCH_BYTES));
         Ok(answer.map_err(|error| PortError::Stop(format!("the rows cannot be read: {error}")))?.rows)
     }
 
-    pub(super) fn count_underivable(&mut self, store: &EmbeddedStore) -> Result<(), PortError> {
+    pub(super) fn count_underivable(&mut self, store: &dyn RowStore) -> Result<(), PortError> {
         let rows = self.written(store, &format!("epoch <= {}", self.since))?;
         self.counts.not_derivable = rows.iter().map(|batch| self.chosen(batch).len() as u64).sum();
         Ok(())
@@ -176,13 +176,13 @@ fn same(derived: &RecordBatch, row: usize, written: &RecordBatch, other: usize) 
 
 /// The sink.
 pub(super) struct Comparing {
-    store: Arc<EmbeddedStore>,
+    store: Arc<dyn RowStore>,
     report: Arc<Mutex<Report>>,
     rows: Vec<RecordBatch>,
 }
 
 impl Comparing {
-    pub(super) fn new(store: Arc<EmbeddedStore>, report: Arc<Mutex<Report>>) -> Self {
+    pub(super) fn new(store: Arc<dyn RowStore>, report: Arc<Mutex<Report>>) -> Self {
         Self { store, report, rows: Vec::new() }
     }
 }

@@ -14,6 +14,7 @@ pub use compare::{Counts, Report, Selection};
 use crate::catalogue::JobCatalogue;
 use crate::config::Config;
 use crate::modules::Registry;
+use crate::row_store;
 use crate::telemetry::Exporter;
 use crate::wiring;
 use anyhow::{Context as _, bail};
@@ -31,7 +32,6 @@ use tidemark_engine::progress::Progress;
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_engine::tick_log::EpochRecord;
 use tidemark_engine::{Engine, EngineParts};
-use tidemark_query::rows::EmbeddedStore;
 use tidemark_state::{RocksState, StateSettings};
 use tidemark_wasm_host::Host;
 
@@ -67,7 +67,7 @@ pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path)
         .iter()
         .map(|(epoch, record)| Ok((*epoch, EpochRecord::decode(*epoch, record)?)))
         .collect::<anyhow::Result<_>>()?;
-    let store = Arc::new(EmbeddedStore::new(&config.data.dir, QUERY_BYTES));
+    let store = row_store::files(config, QUERY_BYTES);
     let archive = ArchiveSource::new(store.clone(), config.cleanse.clone(), &progress, &decoded);
     let (source, _) = wiring::with_again(config, Box::new(archive))?;
     let mut log = MemoryTickLog::default();

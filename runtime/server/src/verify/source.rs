@@ -14,7 +14,7 @@ use tidemark_engine::plan::ExtractionPlan;
 use tidemark_engine::ports::{Next, PortError, Source, SourceStart};
 use tidemark_engine::progress::Progress;
 use tidemark_engine::tick_log::EpochRecord;
-use tidemark_query::rows::{Bounds, EmbeddedStore, RowStore as _};
+use tidemark_query::rows::{Bounds, RowStore};
 
 /// How long a question about one epoch may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -25,7 +25,7 @@ const EPOCH_BYTES: usize = 4 << 30;
 type Archived = (Offset, Vec<u8>);
 
 pub(super) struct ArchiveSource {
-    store: Arc<EmbeddedStore>,
+    store: Arc<dyn RowStore>,
     cleanse: CleanseSettings,
     decoder: Option<Decoder>,
     names: Vec<String>,
@@ -41,7 +41,7 @@ pub(super) struct ArchiveSource {
 impl ArchiveSource {
     /// The epochs `records` behind `progress`.
     pub(super) fn new(
-        store: Arc<EmbeddedStore>,
+        store: Arc<dyn RowStore>,
         cleanse: CleanseSettings,
         progress: &Progress,
         records: &[(Epoch, EpochRecord)],

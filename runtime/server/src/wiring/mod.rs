@@ -13,6 +13,7 @@ pub(crate) use source::with_again;
 use crate::config::Config;
 use crate::live::LiveRows;
 use crate::past::ArchivedPast;
+use crate::row_store;
 use crate::telemetry::KafkaWatch;
 use anyhow::{Context as _, bail};
 use checkpoints::JobCheckpoints;
@@ -31,7 +32,6 @@ use tidemark_engine::ports::{History, TickLog as _};
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_engine::{Engine, EngineParts, EngineSettings, Patience, TickLimits};
 use tidemark_query::catalogue::MetricTables;
-use tidemark_query::rows::EmbeddedStore;
 use tidemark_state::StateInspector;
 
 /// A job, opened where it was committed or anew.
@@ -129,7 +129,7 @@ pub(crate) fn archived_past(config: &Config) -> Option<Box<dyn History>> {
     if !config.archive.enabled || config.sinks.parquet.is_none() {
         return None;
     }
-    let store = Arc::new(EmbeddedStore::new(&config.data.dir, config.http.limits.sql_memory_bytes));
+    let store = row_store::files(config, config.http.limits.sql_memory_bytes);
     // What the tables added is in the archive.
     let cleanse = CleanseSettings { table: Vec::new(), ..config.cleanse.clone() };
     Some(Box::new(ArchivedPast::new(store, cleanse)))
