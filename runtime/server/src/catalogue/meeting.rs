@@ -95,23 +95,6 @@ impl Meeting<'_> {
         }
     }
 
-    fn check_statement(&self, statement: &SqlMetric) -> Result<Deployed, Vec<Mistake>> {
-        let descriptor = statement.descriptor();
-        let mut mistakes = self.check_references(descriptor, "sql", "sql");
-        if self.metric.key.is_some() && !matches!(descriptor.window, WindowSpec::IntervalJoin { .. }) {
-            mistakes.push(self.mistake("key", "GROUP BY names the key: leave it out"));
-        }
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
-        let config_digest = Digest(Sha256::digest(canonical(&Value::Null)).into());
-        let overrides = self.overrides(descriptor);
-        match MetricSpec::new(descriptor, statement.digest(), config_digest, overrides, statement.factory()) {
-            Ok(spec) => Ok(Deployed { spec, telemetry: None, sinks: self.metric.sinks.clone() }),
-            Err(messages) => Err(messages.into_iter().map(|message| self.mistake("sql", message)).collect()),
-        }
-    }
-
     fn overrides(&self, descriptor: &Descriptor) -> Overrides {
         let window = match (self.metric.state_ttl_ms, &self.metric.window) {
             (Some(ttl_ms), _) if self.effective_is_key(descriptor) => Some(WindowSpec::Key { ttl_ms: Some(ttl_ms) }),

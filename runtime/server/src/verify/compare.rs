@@ -207,7 +207,7 @@ impl Sink for Comparing {
     fn finalise(&mut self, epoch: Epoch, _handle: &[u8]) -> Result<(), PortError> {
         let derived = std::mem::take(&mut self.rows);
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = report.written(&self.store, &format!("epoch = {epoch}"))?;
+        let written = report.written(&*self.store, &format!("epoch = {epoch}"))?;
         report.compare(&derived, &written);
         Ok(())
     }

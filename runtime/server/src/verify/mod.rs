@@ -106,6 +106,6 @@ pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path)
     drop(engine);
     let report = Arc::into_inner(report).context("the comparison has ended")?;
     let mut report = report.into_inner().map_err(|_| anyhow::anyhow!("the comparison failed"))?;
-    report.count_underivable(&EmbeddedStore::new(&config.data.dir, QUERY_BYTES))?;
+    report.count_underivable(&*row_store::files(config, QUERY_BYTES))?;
     Ok(report)
 }

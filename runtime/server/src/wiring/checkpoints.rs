@@ -19,14 +19,19 @@ pub(super) struct JobCheckpoints {
     snapshot_folder: PathBuf,
 }
 
+/// The checkpoints of a job, where it keeps them.
+pub(super) fn open(config: &Config, hook: Hook) -> Result<Checkpoints, CheckpointError> {
+    let settings = CheckpointSettings { keep: config.checkpoint.keep };
+    match &config.checkpoint.store {
+        None => Checkpoints::open(&config.checkpoints(), settings, hook),
+        Some(store) => Checkpoints::open_store(store, settings, hook),
+    }
+}
+
 impl JobCheckpoints {
     /// Opens the store and removes images that a crash left.
     pub(super) fn open(config: &Config, hook: Hook) -> anyhow::Result<Self> {
-        let settings = CheckpointSettings { keep: config.checkpoint.keep };
-        let store = match &config.checkpoint.store {
-            None => Checkpoints::open(&config.checkpoints(), settings, hook)?,
-            Some(store) => Checkpoints::open_store(store, settings, hook)?,
-        };
+        let store = open(config, hook)?;
         remove_images(&config.data.dir)
             .with_context(|| format!("cannot remove images from {}", config.data.dir.display()))?;
         let snapshot_folder = config.data.dir.join(SNAPSHOT);

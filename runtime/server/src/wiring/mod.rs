@@ -21,14 +21,14 @@ use recovery::{Recovered, Recovery};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidemark_connectors::checkpoint::{CheckpointSettings, LocalCheckpoints};
+use tidemark_connectors::checkpoint::Checkpoints;
 use tidemark_connectors::cleanse::{CleanseSettings, read_table_files};
 use tidemark_connectors::source::again::AgainLog;
 use tidemark_engine::deployment::Catalogue;
 use tidemark_engine::fail_point::{Hook, no_hook};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::metric::MetricSpec;
-use tidemark_engine::ports::{History, TickLog as _};
+use tidemark_engine::ports::History;
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_engine::{Engine, EngineParts, EngineSettings, Patience, TickLimits};
 use tidemark_query::catalogue::MetricTables;
@@ -114,14 +114,13 @@ impl OpenJob {
 }
 
 /// The checkpoints of a job that does not run.
-pub(crate) fn open_checkpoints(config: &Config) -> anyhow::Result<LocalCheckpoints> {
-    let settings = CheckpointSettings { keep: config.checkpoint.keep };
-    Ok(LocalCheckpoints::open(&config.checkpoints(), settings, no_hook())?)
+pub(crate) fn open_checkpoints(config: &Config) -> anyhow::Result<Checkpoints> {
+    Ok(checkpoints::open(config, no_hook())?)
 }
 
 /// The ticks of a job that does not run, of the epochs after `epoch`.
 pub(crate) fn read_ticks(config: &Config, epoch: Epoch) -> anyhow::Result<Vec<(Epoch, Vec<u8>)>> {
-    Ok(tick_log::open(&config.ticks())?.read_after(epoch)?)
+    Ok(tick_log::open(config)?.into_port().read_after(epoch)?)
 }
 
 /// The events of the past, where they are kept.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
+use tidemark_engine::deployment::Deployment;
 use tidemark_engine::descriptor::{ColumnType, OutputColumn};
 use tidemark_engine::ids::Digest;
 use tidemark_engine::metric::{MetricSpec, Overrides};
@@ -38,6 +39,6 @@ pub fn metric(
         panic!("{}\nis refused:\n{}", definition.sql, lines.join("\n"))
     });
     let overrides = Overrides { allowed_lateness_ms: Some(allowed_lateness_ms), ..Overrides::default() };
-    let config = Digest([0; 32]);
-    MetricSpec::new(metric.descriptor(), metric.digest(), config, overrides, metric.factory()).expect("a sound metric")
+    let deployment = Deployment { overrides, ..Deployment::new(&definition.name, metric.digest()) };
+    MetricSpec::new(metric.descriptor(), deployment, Digest([0; 32]), metric.factory()).expect("a sound metric")
 }
