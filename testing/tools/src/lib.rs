@@ -1,5 +1,6 @@
-//! Programs that read deployment files as the real thing does: Docker Compose (its client alone, which needs no
-//! engine), hadolint, Kubernetes's schemas, and Prometheus. `cargo xtask setup` puts them into the target folder.
+//! Programs that read what is not code as the real thing does: Docker Compose (its client alone, which needs no engine),
+//! hadolint, Kubernetes's schemas and Prometheus the deployment files, mdBook the book. `cargo xtask setup` puts them into
+//! the target folder.
 //!
 //! Nothing here knows Tidemark: tests of any crate can use it.
 
@@ -39,16 +40,27 @@ impl Tools {
     /// # Panics
     /// Where `CI` is set and they are not there: there every test must run.
     pub fn find(test: &str) -> Option<Self> {
-        let folder = install::folder();
-        if is_installed() {
-            return Some(Self { folder });
-        }
-        let missing = Unavailable::Missing(format!("the tools are not in {}", folder.display()));
+        let missing = match Self::installed() {
+            Ok(tools) => return Some(tools),
+            Err(missing) => missing,
+        };
         assert!(env::var_os("CI").is_none(), "{test}: {missing}");
         // Past the test harness, which keeps the output of tests that pass to itself. A report that cannot be written
         // changes nothing.
         let _ = writeln!(std::io::stdout(), "not run: {test}: {missing}");
         None
+    }
+
+    /// The tools.
+    ///
+    /// # Errors
+    /// They are not installed.
+    pub fn installed() -> Result<Self, Unavailable> {
+        let folder = install::folder();
+        if is_installed() {
+            return Ok(Self { folder });
+        }
+        Err(Unavailable::Missing(format!("the tools are not in {}", folder.display())))
     }
 
     /// Docker Compose's client.
@@ -64,6 +76,11 @@ impl Tools {
     /// Holds manifests against Kubernetes's own schemas.
     pub fn kubernetes_validate(&self) -> Command {
         Command::new(self.folder.join("bin/kubernetes-validate"))
+    }
+
+    /// What makes HTML of the book.
+    pub fn mdbook(&self) -> Command {
+        Command::new(self.folder.join("bin/mdbook"))
     }
 
     /// Prometheus's checker of configurations and rules.

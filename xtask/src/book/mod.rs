@@ -1,9 +1,11 @@
 //! `cargo xtask book`: the pages of the book in `docs/` that are made of other files: the contract of its WIT, and the
-//! SDKs' own pages. `mdbook build docs` makes HTML of the whole.
+//! SDKs' own pages; then the whole as HTML, by mdBook.
 //!
-//! Tests hold that these pages are up to date, that every page is in the summary, and that every link leads somewhere.
+//! Tests hold that these pages are up to date, that every page is in the summary, and that every link leads somewhere, in
+//! the sources and in the HTML.
 
 mod contract;
+mod html;
 mod links;
 
 use crate::workspace;
@@ -11,6 +13,7 @@ use anyhow::{Context as _, Result};
 use links::Place;
 use std::fs;
 use std::path::{Path, PathBuf};
+use test_tools::Tools;
 
 /// A page that is a copy of another file, but for its links.
 struct Copy {
@@ -31,7 +34,7 @@ const COPIES: [Copy; 7] = [
 /// The page of the contract.
 const CONTRACT: &str = "reference/contract.md";
 
-/// Writes the pages.
+/// Writes the pages, and the book.
 pub(crate) fn run() -> Result<()> {
     for (page, text) in pages(&workspace::root())? {
         let file = workspace::root().join("docs").join(&page);
@@ -40,6 +43,10 @@ pub(crate) fn run() -> Result<()> {
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         println!("docs/{}", page.display());
     }
+    test_tools::install().context("mdBook cannot be had")?;
+    let folder = workspace::target().join("book");
+    html::build(&Tools::installed()?, &folder)?;
+    println!("{}", folder.join("index.html").display());
     Ok(())
 }
 
