@@ -115,6 +115,13 @@ fn files(new: &NewProject, sdk: &Sdk) -> Vec<(PathBuf, String)> {
     files
 }
 
+/// The example that an SDK's own page shows, as a template.
+macro_rules! example {
+    ($path:literal) => {
+        include_str!(concat!("../../../guest-sdk/", $path)).replace("\"slow-requests\"", "\"{{name}}\"")
+    };
+}
+
 fn of_language(language: Language, sdk: &Sdk) -> Vec<(&'static str, String)> {
     match language {
         Language::Rust => {
@@ -154,7 +161,8 @@ fn of_language(language: Language, sdk: &Sdk) -> Vec<(&'static str, String)> {
             let manifest = include_str!("../templates/js/package.json.in");
             vec![
                 ("package.json", manifest.replace("{{sdk}}", &npm_dependency(sdk))),
-                ("metric.js", include_str!("../templates/js/metric.js").to_owned()),
+                // A metric needs no annotations of types: one text does for both languages.
+                ("metric.js", example!("js/examples/slow-requests/metric.ts")),
                 ("metric.test.js", include_str!("../templates/js/metric.test.js").to_owned()),
             ]
         }
@@ -163,8 +171,8 @@ fn of_language(language: Language, sdk: &Sdk) -> Vec<(&'static str, String)> {
             vec![
                 ("package.json", manifest.replace("{{sdk}}", &npm_dependency(sdk))),
                 ("tsconfig.json", include_str!("../templates/ts/tsconfig.json").to_owned()),
-                ("metric.ts", include_str!("../templates/ts/metric.ts").to_owned()),
-                ("metric.test.ts", include_str!("../templates/ts/metric.test.ts").to_owned()),
+                ("metric.ts", example!("js/examples/slow-requests/metric.ts")),
+                ("metric.test.ts", example!("js/examples/slow-requests/metric.test.ts")),
             ]
         }
         Language::C => {
@@ -174,8 +182,8 @@ fn of_language(language: Language, sdk: &Sdk) -> Vec<(&'static str, String)> {
             vec![
                 ("compile_flags.txt", flags.replace("{{sdk}}", &include)),
                 ("Makefile", include_str!("../templates/c/Makefile").to_owned()),
-                ("metric.c", include_str!("../templates/c/metric.c").to_owned()),
-                ("test.c", include_str!("../templates/c/test.c").to_owned()),
+                ("metric.c", example!("c/examples/slow-requests/metric.c")),
+                ("test.c", example!("c/examples/slow-requests/test.c")),
             ]
         }
     }
@@ -291,6 +299,20 @@ mod tests {
             }
             let project = crate::Project::find(&folder).expect("it is a project");
             assert_eq!(project.language, language);
+        }
+    }
+
+    #[test]
+    fn a_project_has_its_own_name() {
+        let root = tempfile::tempdir().expect("a folder");
+        for language in Language::ALL {
+            let folder = root.path().join(language.name());
+            let new = NewProject { name: "other".to_owned(), language, folder: folder.clone(), sdk: None };
+            let files = create(&new).expect("written").files;
+            let texts: Vec<String> =
+                files.iter().map(|file| fs::read_to_string(folder.join(file)).expect("a text")).collect();
+            assert!(texts.iter().any(|text| text.contains("\"other\"")), "{language}");
+            assert!(!texts.iter().any(|text| text.contains("slow-requests")), "{language}");
         }
     }
 

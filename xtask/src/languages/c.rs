@@ -1,6 +1,6 @@
 //! C: the machine's own compiler for tests, clang with wasi-libc for components. Debian has both (`xtask setup`).
 
-use super::{Sdk, Source, empty_folder, toolchain_folder};
+use super::{Sdk, Source, empty_folder, toolchain_folder, wrong};
 use crate::process::run;
 use crate::workspace;
 use anyhow::{Context as _, Result};
@@ -8,20 +8,17 @@ use std::fs;
 use std::process::Command;
 use tidemark_author::c::{Toolchain, component};
 
-/// Conformance's wrong guests are all made of one file, each with a mistake.
-const WRONG: &str = "guest-sdk/conformance/wrong.c";
-
 const SOURCES: [Source; 10] = [
-    Source { name: "jitter-coefficient-c", path: "guest-sdk/c/examples/jitter-coefficient/metric.c" },
+    Source { name: "jitter-coefficient-c", path: wrong::OF },
     Source { name: "prompt-to-first-frame-c", path: "guest-sdk/c/examples/prompt-to-first-frame/metric.c" },
     Source { name: "output-fps-c", path: "metrics-wasm/output-fps-c/metric.c" },
-    Source { name: "wrong-none-c", path: WRONG },
-    Source { name: "wrong-output-c", path: WRONG },
-    Source { name: "wrong-order-c", path: WRONG },
-    Source { name: "wrong-forgetful-c", path: WRONG },
-    Source { name: "wrong-remembering-c", path: WRONG },
-    Source { name: "wrong-state-c", path: WRONG },
-    Source { name: "wrong-describe-c", path: WRONG },
+    Source { name: "wrong-none-c", path: wrong::OF },
+    Source { name: "wrong-output-c", path: wrong::OF },
+    Source { name: "wrong-order-c", path: wrong::OF },
+    Source { name: "wrong-forgetful-c", path: wrong::OF },
+    Source { name: "wrong-remembering-c", path: wrong::OF },
+    Source { name: "wrong-state-c", path: wrong::OF },
+    Source { name: "wrong-describe-c", path: wrong::OF },
 ];
 
 /// Metrics of the catalogue; the SDK's own Makefile tests the examples.
@@ -77,9 +74,10 @@ impl Sdk for C {
         let Some(mistake) = source.name.strip_prefix("wrong-").and_then(|name| name.strip_suffix("-c")) else {
             return Ok(component(&self.toolchain, &include, &file)?);
         };
-        let wrapper = toolchain_folder("c")?.join(format!("{}.c", source.name));
-        let text = format!("#define WRONG_{}\n#include \"{}\"\n", mistake.to_uppercase(), file.display());
-        fs::write(&wrapper, text).with_context(|| format!("cannot write {}", wrapper.display()))?;
-        Ok(component(&self.toolchain, &include, &wrapper)?)
+        let right = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let wrong = toolchain_folder("c")?.join(format!("{}.c", source.name));
+        fs::write(&wrong, wrong::with_mistake(&right, mistake)?)
+            .with_context(|| format!("cannot write {}", wrong.display()))?;
+        Ok(component(&self.toolchain, &include, &wrong)?)
     }
 }

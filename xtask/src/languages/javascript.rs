@@ -37,13 +37,13 @@ pub(super) fn find() -> Result<Box<dyn Sdk>> {
     let (node, npm) = node().with_context(|| format!("no Node {LEAST_NODE} or newer with npm"))?;
     let (lock, installed) = (read("package-lock.json")?, fs::read(packages().join("installed-lock.json")));
     ensure!(installed.is_ok_and(|installed| installed == lock), "npm's packages of the SDK are not installed");
+    link_packages()?;
     Ok(Box::new(JavaScript { toolchain: Toolchain { node, sdk: workspace::root().join(SDK) }, npm }))
 }
 
 /// The same; fetches what is missing.
 pub(super) fn install() -> Result<Box<dyn Sdk>> {
     if let Ok(found) = find() {
-        link_packages()?;
         return Ok(found);
     }
     if node().is_none() {
@@ -60,7 +60,6 @@ pub(super) fn install() -> Result<Box<dyn Sdk>> {
     let mut ci = npm_command(&npm, &node);
     run(ci.current_dir(&packages).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]))?;
     fs::write(packages.join("installed-lock.json"), read("package-lock.json")?)?;
-    link_packages()?;
     find()
 }
 

@@ -9,6 +9,7 @@ mod go;
 mod javascript;
 mod python;
 mod rust;
+mod wrong;
 
 use crate::workspace;
 use anyhow::{Context as _, Error, Result, ensure};

@@ -43,7 +43,7 @@ static void close_window(minute *minute, tm_close_reason reason, tm_context *con
 
 TM_FOLD(request, minute, slow_requests,
     .name = "slow-requests",
-    .version = "1.0.0",
+    .version = "0.1.0",
     .doc = "Requests of a service that took too long, each minute.",
     .key = "data.service",
     .filter = {TM_IS("type", "request"), TM_PRESENT("data.user")},

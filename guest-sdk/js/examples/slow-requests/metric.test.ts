@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MetricTestDriver } from "@tidemark/metric/testing";
-import slowRequests from "./metric.js";
+import metric from "./metric.js";
 
 const request = (timestamp: number, duration_ms: number, path: string) => ({
   type: "request",
@@ -12,7 +12,7 @@ const request = (timestamp: number, duration_ms: number, path: string) => ({
 });
 
 test("requests over the limit are slow", () => {
-  const driver = new MetricTestDriver(slowRequests, { settings: { limit_ms: 500 } });
+  const driver = new MetricTestDriver(metric, { settings: { limit_ms: 500 } });
   driver.event(request(1000, 700, "/report"));
   driver.event(request(2000, 20, "/"));
   driver.advanceWatermark(59_999);

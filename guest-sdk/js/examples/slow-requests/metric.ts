@@ -12,7 +12,7 @@ class Minute extends State({
 
 export default fold({
   name: "slow-requests",
-  version: "1.0.0",
+  version: "0.1.0",
   doc: "Requests of a service that took too long, each minute.",
   key: "data.service",
   filter: { type: "request", "data.user": true },

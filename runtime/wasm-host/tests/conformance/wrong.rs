@@ -1,4 +1,4 @@
-//! Guests that are wrong on purpose, each in one way (`guest-sdk/conformance/wrong.c`): the suite has to find every one.
+//! Guests that are wrong on purpose, each in one way (`xtask/src/languages/wrong.rs`): the suite has to find every one.
 
 use crate::cases::Suite;
 use crate::check::{Expectations, differences};
