@@ -35,3 +35,13 @@ fn a_metric_is_described_for_people() {
         assert!(run.stdout.contains(part), "{part} in {run:#?}");
     }
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let module = support::job::metrics_folder().join("jitter-coefficient.wasm");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut inspect = std::process::Command::new(env!("CARGO_BIN_EXE_tidemark"));
+    let output = inspect.args(["module", "inspect", text(&module)]).stdout(writer).output().expect("it starts");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
