@@ -7,11 +7,15 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use support::job::TIDEMARK;
 use support::kafka::{Bench, Input, Running};
 use test_kafka::outside::fresh;
 
 const METRICS: [&str; 2] = ["jitter-coefficient", "prompt-to-first-frame"];
+
+/// Jobs that run at one time.
+const AT_A_TIME: usize = 3;
 
 /// The broker of this test, or an end of it where there can be none.
 macro_rules! bench {
@@ -89,20 +93,27 @@ fn killed_at_every_step_each_row_is_there_once() {
     let expected = undisturbed(&bench, &input);
     let steps = steps();
     assert!(steps.iter().filter(|step| step.starts_with("kafka.")).count() == 6, "{steps:?}");
-    for step in &steps {
-        // Something is committed before, where the step is one of an epoch.
-        let nth = if step.starts_with("kafka.recover.") { 1 } else { 2 };
-        for disk_is_lost in [false, true] {
-            let what = format!("{step}:{nth}, disk lost: {disk_is_lost}");
-            let job = Job::new(&bench, &input);
-            job.crash(&format!("{step}:{nth}"));
-            if disk_is_lost {
-                job.lose_disk();
-            }
-            job.finish(&what);
-            assert!(job.rows() == expected, "{what}");
+    let cases: Vec<(&String, bool)> = steps.iter().flat_map(|step| [(step, false), (step, true)]).collect();
+    let (next, bench, input, expected) = (AtomicUsize::new(0), &bench, &input, &expected);
+    // A few at a time: a job mostly waits for its broker.
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some((step, disk_is_lost)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // Something is committed before, where the step is one of an epoch.
+                    let nth = if step.starts_with("kafka.recover.") { 1 } else { 2 };
+                    let what = format!("{step}:{nth}, disk lost: {disk_is_lost}");
+                    let job = Job::new(bench, input);
+                    job.crash(&format!("{step}:{nth}"));
+                    if *disk_is_lost {
+                        job.lose_disk();
+                    }
+                    job.finish(&what);
+                    assert!(job.rows() == *expected, "{what}");
+                }
+            });
         }
-    }
+    });
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_job_that_loses_its_rights_ends_with_advice() {
         .with("super.users", "User:ANONYMOUS");
     let Some(broker) = own(test, &settings) else { return };
     let bench = Bench::new(broker.address());
-    let input = bench.input("500", &[]);
+    let input = bench.input("2000", &[]);
     bench.outside.allow("tide");
     std::fs::write(bench.folder.path().join("password"), "open sesame\n").expect("written");
     let login = "\"security.protocol\" = \"SASL_PLAINTEXT\"\nsasl.mechanism = \"PLAIN\"\nsasl.username = \"tide\"\n\
