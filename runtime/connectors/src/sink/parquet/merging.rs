@@ -61,16 +61,17 @@ pub(super) struct Round {
 pub(super) struct Merging {
     thread: Option<JoinHandle<Result<Merged, PortError>>>,
     is_unwanted: Arc<AtomicBool>,
+    scratch: PathBuf,
 }
 
 impl Merging {
     pub(super) fn start(round: Round) -> Result<Self, PortError> {
         let is_unwanted = Arc::new(AtomicBool::new(false));
-        let told = is_unwanted.clone();
+        let (told, scratch) = (is_unwanted.clone(), round.storage.scratch().to_owned());
         let thread = std::thread::Builder::new().name("parquet-merging".to_owned());
         let thread = thread.spawn(move || round.run(&told));
         let thread = thread.map_err(|error| PortError::Stop(format!("cannot start a thread for merging: {error}")))?;
-        Ok(Self { thread: Some(thread), is_unwanted })
+        Ok(Self { thread: Some(thread), is_unwanted, scratch })
     }
 
     /// Waits for the end of the round.
@@ -86,6 +87,8 @@ impl Drop for Merging {
         if let Some(thread) = self.thread.take() {
             // What it would have said, nobody wants to know any more.
             let _ = thread.join();
+            // It may have come to its end before it was told. What stays is removed at the next start.
+            let _ = forget(&self.scratch);
         }
     }
 }
