@@ -12,6 +12,9 @@ use support::job::metrics_folder;
 use support::live::{LONG, Running, disguised, free_address, request, sql};
 use support::tidemark;
 
+/// The time of the first event: 2026-01-01.
+const START: i64 = 1_767_225_600_000;
+
 /// Events of ten keys, one a ms of event time, to a file that a job follows.
 struct Events {
     file: File,
@@ -36,7 +39,7 @@ fn start(folder: &Path, extra: &str) -> (Running, Events) {
     let (config, address) = (folder.join("job.toml"), free_address());
     let input = folder.join("input");
     std::fs::create_dir(&input).expect("a folder");
-    let mut events = Events { file: File::create(input.join("events.ndjson")).expect("a file"), time: 1_000_000 };
+    let mut events = Events { file: File::create(input.join("events.ndjson")).expect("a file"), time: START };
     events.write(1_000);
     let module = metrics_folder().join("swap-rate.wasm");
     let text = format!(
@@ -114,7 +117,7 @@ fn what_is_no_module_or_no_metric_is_refused_with_the_reason() {
     refused(put("new", &settings(&"0".repeat(64), json!({}))), 422, "there is no module");
     refused(put("No_Name", &settings(&digest, json!({}))), 422, "name");
     refused(put("new", &settings(&digest, json!({ "config": { "unknown": 1 } }))), 422, "nothing to configure");
-    refused(put("new", &settings(&digest, json!({ "filter": { "type": ["metric.nowhere"] } }))), 422, "metric.nowhere");
+    refused(put("new", &settings(&digest, json!({ "filter": { "type": ["metric.nowhere"] } }))), 422, "nowhere");
     refused(put("new", &settings(&digest, json!({ "filter": { "type": ["metric.new"] } }))), 422, "its own rows");
     refused(put("new", &settings(&digest, json!({ "sinks": ["console"] }))), 422, "turned off");
     refused(put("new", &json!([1])), 400, "");
@@ -219,7 +222,7 @@ fn the_past_is_made_good() {
         422,
         "is no moment",
     );
-    done(job.ask("PUT", "/api/v1/metrics/other", &settings(&first, json!({ "backfill_from": 1_000_000 }))));
+    done(job.ask("PUT", "/api/v1/metrics/other", &settings(&first, json!({ "backfill_from": START }))));
     let address = job.address;
     job.kill();
     let job = Running::start(&folder.path().join("job.toml"), address, &[]);

@@ -19,6 +19,8 @@ const EVENTS_PER_SECOND: u64 = 100_000;
 const PARTITIONS: u64 = 2;
 const KEYS: u64 = 200;
 const WINDOW_MS: i64 = 1_000;
+/// The time of the first event: 2026-01-01.
+const START: i64 = 1_767_225_600_000;
 
 /// Requested and swapped, by key and window.
 type Expected = BTreeMap<(String, i64), (i64, i64)>;
@@ -48,7 +50,7 @@ impl Writer {
     fn write(&mut self, count: u64) {
         let mut texts = vec![String::new(); PARTITIONS as usize];
         for _ in 0..count {
-            let time = (self.number * 1_000 / EVENTS_PER_SECOND) as i64 + 1_000_000 - self.random(300) as i64;
+            let time = (self.number * 1_000 / EVENTS_PER_SECOND) as i64 + START - self.random(300) as i64;
             let (key, swaps) = (format!("o-{}", self.random(KEYS)), self.random(2) as i64);
             let part = self.random(PARTITIONS) as usize;
             texts[part] += &format!(
