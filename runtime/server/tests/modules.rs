@@ -283,6 +283,28 @@ fn commands_do_what_the_api_does() {
     run(&["module", "remove", &digest]).fine();
 }
 
+/// What was deployed while the job ran comes back with the checkpoint and the tick log, module and all, when the data folder
+/// is gone.
+#[test]
+fn a_lost_disk_loses_no_module() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = folder.path().join("kept");
+    let extra = format!("[checkpoint]\nevery = 3\ndir = \"{}\"", kept.display());
+    let (job, mut events) = start(folder.path(), &extra);
+    let [first, second] = [1, 2].map(|mark| job.push(&disguised(&original(), mark)));
+    done(job.ask("PUT", "/api/v1/metrics/other", &settings(&first, json!({}))));
+    events.write(1_000);
+    let epoch = done(job.ask("PUT", "/api/v1/metrics/other", &settings(&second, json!({}))))["epoch"].as_u64();
+    let (address, config) = (job.address, folder.path().join("job.toml"));
+    job.kill();
+    std::fs::remove_dir_all(folder.path().join("data")).expect("removed");
+    let job = Running::start(&config, address, &[]);
+    let shown = wait(&job, "/api/v1/deployments", |list| list["epoch"].as_u64() >= epoch);
+    let other = shown["deployments"].as_array().into_iter().flatten().find(|metric| metric["name"] == "other");
+    assert!(other.is_some_and(|metric| metric["module"] == json!(second)), "{shown}");
+    assert_eq!(done(job.ask("GET", &format!("/api/v1/modules/{first}"), &Value::Null))["status"], "admitted");
+}
+
 #[test]
 fn only_signed_modules_come_in_where_keys_are_trusted() {
     // The keys of RFC 8032, section 7.1, test 1; nobody has signed these modules with them.

@@ -44,7 +44,7 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
 
 /// Finds modules that are named by digest, without leaving anything behind.
 fn stored(config: &Config) -> impl Fn(Digest) -> Result<Vec<u8>, String> + use<> {
-    let folder = config.data.module_store();
+    let folder = config.module_store();
     move |digest| {
         if !folder.exists() {
             return Err(format!("there is no module {digest}: push it to the running job, or name a file"));

@@ -23,7 +23,7 @@ use crate::telemetry::Exporter;
 use crate::wiring::OpenJob;
 use crate::{http, kill, log};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tidemark_connectors::module_store::ModuleStore;
 use tidemark_engine::Step;
 use tidemark_engine::deployment::{Catalogue as _, ChangeError};
@@ -36,6 +36,9 @@ use tokio::sync::oneshot;
 
 /// Instances beside those of the workers: for modules that are loaded, and fresh ones after a trap.
 const SPARE_INSTANCES: u32 = 16;
+
+/// How long requests that are being answered are waited for at the end.
+const LAST_MOMENTS: Duration = Duration::from_secs(2);
 
 /// Instances at least: metrics may be deployed while the job runs.
 const LEAST_INSTANCES: u32 = 256;
@@ -93,7 +96,7 @@ fn run(
 ) -> Result<(), Failure> {
     let telemetry = Arc::new(Telemetry::default());
     let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone()));
-    let store = ModuleStore::open(&config.data.module_store()).map_err(Failure::failed)?;
+    let store = ModuleStore::open(&config.module_store()).map_err(Failure::failed)?;
     let registry = Arc::new(Registry::new(store, host, config.modules.trusted_keys.clone()));
     let catalogue = Arc::new(JobCatalogue::new(registry.clone(), exporter.clone()));
     for metric in &metrics {
@@ -205,7 +208,8 @@ fn source_lag(config: &Config, job: &OpenJob) -> Lag {
     })
 }
 
-/// The runtime of what happens beside the job. Nothing there is waited for at the end.
+/// The runtime of what happens beside the job. At the end it is waited for shortly: what it still holds of the state has to
+/// be given back before the process's last moments, in which RocksDB is gone.
 struct Background(Option<Runtime>);
 
 impl Background {
@@ -221,7 +225,7 @@ impl Background {
 impl Drop for Background {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+            runtime.shutdown_timeout(LAST_MOMENTS);
         }
     }
 }

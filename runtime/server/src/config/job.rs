@@ -87,18 +87,6 @@ impl DataSettings {
         self.dir.join("state")
     }
 
-    /// Modules by digest, with the checkpoints.
-    #[must_use]
-    pub fn module_store(&self) -> PathBuf {
-        self.checkpoints().join("modules")
-    }
-
-    /// Checkpoints and the tick log.
-    #[must_use]
-    pub fn checkpoints(&self) -> PathBuf {
-        self.dir.join("checkpoints")
-    }
-
     /// Records that were submitted again: part of the input.
     #[must_use]
     pub fn again(&self) -> PathBuf {

@@ -99,6 +99,12 @@ impl Config {
         self.kept_apart().join("ticks")
     }
 
+    /// Modules by digest, with the checkpoints: whoever restores one finds the modules that its states are of.
+    #[must_use]
+    pub fn module_store(&self) -> PathBuf {
+        self.checkpoints().join("modules")
+    }
+
     fn kept_apart(&self) -> &Path {
         self.checkpoint.dir.as_ref().unwrap_or(&self.data.dir)
     }

@@ -76,7 +76,7 @@ pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path)
     }
     let telemetry = Arc::new(Telemetry::default());
     let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone()));
-    let modules = ModuleStore::open(&config.data.module_store())?;
+    let modules = ModuleStore::open(&config.module_store())?;
     let registry = Arc::new(Registry::new(modules, host, Vec::new()));
     let report = Arc::new(Mutex::new(Report::new(progress.epoch, selection)));
     let mut engine_settings = wiring::engine_settings(config, scratch);
