@@ -1,24 +1,33 @@
 //! Modules by the SHA-256 of their bytes, beside the checkpoints: what a job has ever run it can run again, and every row
 //! can be made again of the very module that its digest names.
 //!
+//! Where checkpoints lie in an object store, modules do so, too, and the folder has copies: what is kept is in both, and what
+//! a new machine lacks is fetched when it is needed.
+//!
 //! Knows nothing of what a module is. A file appears whole or not at all, is never changed, and is checked against its
 //! name whenever it is read.
 
 use crate::durable;
+use crate::object_storage::{Bucket, ObjectStoreSettings};
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tidemark_engine::ids::Digest;
+use tidemark_engine::ports::PortError;
 
 const EXTENSION: &str = "wasm";
 const PARTIAL: &str = "partial";
+/// The folder of modules in an object store.
+const REMOTE: &str = "modules";
 
-/// The folder of modules.
-#[derive(Clone, Debug)]
+/// The folder of modules, and where they lie besides.
+#[derive(Clone)]
 pub struct ModuleStore {
     folder: PathBuf,
+    remote: Option<Arc<Bucket>>,
 }
 
 /// Why a module could not be kept or had.
@@ -35,6 +44,9 @@ pub enum ModuleStoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The object store refuses.
+    #[error(transparent)]
+    Remote(#[from] PortError),
     /// More bytes than are allowed.
     #[error("the module has more than {limit} bytes: make it smaller, or raise the limit")]
     TooLarge {
@@ -65,7 +77,7 @@ pub struct StoredModule {
 impl ModuleStore {
     /// The store in `folder`, which is made if it is missing. What an interrupted upload left is removed.
     pub fn open(folder: &Path) -> Result<Self, ModuleStoreError> {
-        let store = Self { folder: folder.to_owned() };
+        let store = Self { folder: folder.to_owned(), remote: None };
         durable::create_folders(folder).map_err(|error| store.refused("create", folder, error))?;
         for name in store.entries()? {
             if name.ends_with(PARTIAL) {
@@ -74,6 +86,12 @@ impl ModuleStore {
             }
         }
         Ok(store)
+    }
+
+    /// The same with everything in an object store as well, below `modules/` there. Opens no connection yet.
+    pub fn open_store(folder: &Path, store: &ObjectStoreSettings) -> Result<Self, ModuleStoreError> {
+        let bucket = Bucket::open(store)?;
+        Ok(Self { remote: Some(Arc::new(bucket)), ..Self::open(folder)? })
     }
 
     /// Begins to take a module in, piece by piece, of at most `limit` bytes.
@@ -88,7 +106,8 @@ impl ModuleStore {
     /// Keeps a module.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, ModuleStoreError> {
         let digest = Digest(Sha256::digest(bytes).into());
-        if self.get(digest).is_ok() {
+        if self.local(digest).is_ok() {
+            self.send(digest)?;
             return Ok(digest);
         }
         let mut upload = self.upload(bytes.len() as u64)?;
@@ -98,6 +117,23 @@ impl ModuleStore {
 
     /// The bytes of a module.
     pub fn get(&self, digest: Digest) -> Result<Vec<u8>, ModuleStoreError> {
+        match (self.local(digest), &self.remote) {
+            (Err(ModuleStoreError::Missing(_) | ModuleStoreError::Damaged { .. }), Some(bucket)) => {
+                let object = bucket.object(&Self::object_name(digest))?;
+                let bytes = bucket.get(&object)?.ok_or(ModuleStoreError::Missing(digest))?;
+                if Sha256::digest(&bytes)[..] != digest.0 {
+                    return Err(ModuleStoreError::Damaged { digest, path: PathBuf::from(bucket.describe(&object)) });
+                }
+                let mut upload = self.upload(bytes.len() as u64)?;
+                upload.write(&bytes)?;
+                upload.keep_here()?;
+                Ok(bytes.into())
+            }
+            (local, _) => local,
+        }
+    }
+
+    fn local(&self, digest: Digest) -> Result<Vec<u8>, ModuleStoreError> {
         let path = self.path(digest);
         let mut bytes = Vec::new();
         match File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)) {
@@ -111,10 +147,18 @@ impl ModuleStore {
         Ok(bytes)
     }
 
-    /// Whether a module of that digest is there.
-    #[must_use]
-    pub fn has(&self, digest: Digest) -> bool {
-        self.path(digest).exists()
+    /// Sends a module that is here to the object store, unless it is there.
+    fn send(&self, digest: Digest) -> Result<(), ModuleStoreError> {
+        let Some(bucket) = &self.remote else { return Ok(()) };
+        let object = bucket.object(&Self::object_name(digest))?;
+        if bucket.head(&object)?.is_none() {
+            bucket.put(&object, self.local(digest)?.into())?;
+        }
+        Ok(())
+    }
+
+    fn object_name(digest: Digest) -> String {
+        format!("{REMOTE}/{digest}.{EXTENSION}")
     }
 
     /// Every module, by digest.
@@ -126,15 +170,32 @@ impl ModuleStore {
             let metadata = fs::metadata(&path).map_err(|error| self.refused("read", &path, error))?;
             modules.push(StoredModule { digest, bytes: metadata.len() });
         }
+        if let Some(bucket) = &self.remote {
+            let objects = bucket.list(REMOTE)?.objects;
+            modules.extend(objects.iter().filter_map(|object| {
+                let digest = object.location.filename()?.strip_suffix(".wasm")?.parse().ok()?;
+                Some(StoredModule { digest, bytes: object.size })
+            }));
+        }
         modules.sort();
+        modules.dedup_by_key(|module| module.digest);
         Ok(modules)
     }
 
     /// Removes a module. Whether anything needs it is the caller's to know.
     pub fn remove(&self, digest: Digest) -> Result<(), ModuleStoreError> {
         let path = self.path(digest);
-        if !path.exists() {
+        let mut was_there = path.exists();
+        if let Some(bucket) = &self.remote {
+            let object = bucket.object(&Self::object_name(digest))?;
+            was_there |= bucket.head(&object)?.is_some();
+            bucket.delete(&object)?;
+        }
+        if !was_there {
             return Err(ModuleStoreError::Missing(digest));
+        }
+        if !path.exists() {
+            return Ok(());
         }
         let removed = durable::remove_file(&path).and_then(|()| durable::sync_folder(&self.folder));
         removed.map_err(|error| self.refused("remove", &path, error))
@@ -154,7 +215,6 @@ impl ModuleStore {
 }
 
 /// A module on its way in. Dropped before [`Upload::keep`] it leaves nothing.
-#[derive(Debug)]
 pub struct Upload {
     store: ModuleStore,
     path: PathBuf,
@@ -188,7 +248,14 @@ impl Upload {
     }
 
     /// Keeps what came. Durable when this returns.
-    pub fn keep(mut self) -> Result<Digest, ModuleStoreError> {
+    pub fn keep(self) -> Result<Digest, ModuleStoreError> {
+        let store = self.store.clone();
+        let digest = self.keep_here()?;
+        store.send(digest)?;
+        Ok(digest)
+    }
+
+    fn keep_here(mut self) -> Result<Digest, ModuleStoreError> {
         let digest = self.digest();
         let target = self.store.path(digest);
         let kept = self
@@ -214,6 +281,7 @@ impl Drop for Upload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use test_s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 
     #[test]
     fn what_was_kept_comes_back_and_damage_is_seen() {
@@ -245,5 +313,28 @@ mod tests {
         fs::write(folder.path().join("1-2.partial"), b"half").unwrap();
         ModuleStore::open(folder.path()).unwrap();
         assert_eq!(durable::entries(folder.path()).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_new_machine_has_what_the_object_store_has() {
+        let server = S3Server::start(tempfile::tempdir().unwrap(), "cold");
+        let keys = tempfile::NamedTempFile::new().unwrap();
+        fs::write(keys.path(), format!("access_key_id = {ACCESS_KEY}\nsecret_access_key = {SECRET_KEY}\n")).unwrap();
+        let options = [("endpoint", server.endpoint()), ("allow_http", "true".to_owned())];
+        let settings = ObjectStoreSettings {
+            url: "s3://cold/checkpoints".to_owned(),
+            options: options.map(|(name, value)| (name.to_owned(), value)).into(),
+            credentials_file: Some(keys.path().to_owned()),
+            ..ObjectStoreSettings::default()
+        };
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let digest = ModuleStore::open_store(one.path(), &settings).unwrap().put(b"module").unwrap();
+        let elsewhere = ModuleStore::open_store(other.path(), &settings).unwrap();
+        assert_eq!(elsewhere.list().unwrap(), [StoredModule { digest, bytes: 6 }]);
+        assert_eq!(elsewhere.get(digest).unwrap(), b"module");
+        fs::write(elsewhere.path(digest), b"Module").unwrap();
+        assert_eq!(elsewhere.get(digest).unwrap(), b"module", "a damaged copy is fetched anew");
+        elsewhere.remove(digest).unwrap();
+        assert!(matches!(elsewhere.get(digest), Err(ModuleStoreError::Missing(_))));
     }
 }

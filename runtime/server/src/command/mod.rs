@@ -44,13 +44,16 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
 
 /// Finds modules that are named by digest, without leaving anything behind.
 fn stored(config: &Config) -> impl Fn(Digest) -> Result<Vec<u8>, String> + use<> {
-    let folder = config.module_store();
+    let (folder, remote) = (config.module_store(), config.checkpoint.store.clone());
     move |digest| {
-        if !folder.exists() {
+        if !folder.exists() && remote.is_none() {
             return Err(format!("there is no module {digest}: push it to the running job, or name a file"));
         }
-        let store = ModuleStore::open(&folder).map_err(|error| error.to_string())?;
-        store.get(digest).map_err(|error| error.to_string())
+        let store = match &remote {
+            None => ModuleStore::open(&folder),
+            Some(remote) => ModuleStore::open_store(&folder, remote),
+        };
+        store.and_then(|store| store.get(digest)).map_err(|error| error.to_string())
     }
 }
 

@@ -20,11 +20,10 @@ use crate::progress::{ProgressLine, Totals, grouped};
 use crate::row_store;
 use crate::signals::StopRequest;
 use crate::telemetry::Exporter;
-use crate::wiring::OpenJob;
+use crate::wiring::{OpenJob, open_modules};
 use crate::{http, kill, log};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemark_connectors::module_store::ModuleStore;
 use tidemark_engine::Step;
 use tidemark_engine::deployment::{Catalogue as _, ChangeError};
 use tidemark_engine::fail_point::Hook;
@@ -96,7 +95,7 @@ fn run(
 ) -> Result<(), Failure> {
     let telemetry = Arc::new(Telemetry::default());
     let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone()));
-    let store = ModuleStore::open(&config.module_store()).map_err(Failure::failed)?;
+    let store = open_modules(config).map_err(Failure::failed)?;
     let registry = Arc::new(Registry::new(store, host, config.modules.trusted_keys.clone()));
     let catalogue = Arc::new(JobCatalogue::new(registry.clone(), exporter.clone()));
     for metric in &metrics {

@@ -23,7 +23,6 @@ use source::ArchiveSource;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tidemark_connectors::cleanse::read_table_files;
-use tidemark_connectors::module_store::ModuleStore;
 use tidemark_engine::fail_point::no_hook;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::memory::MemoryTickLog;
@@ -76,7 +75,7 @@ pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path)
     }
     let telemetry = Arc::new(Telemetry::default());
     let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone()));
-    let modules = ModuleStore::open(&config.module_store())?;
+    let modules = wiring::open_modules(config)?;
     let registry = Arc::new(Registry::new(modules, host, Vec::new()));
     let report = Arc::new(Mutex::new(Report::new(progress.epoch, selection)));
     let mut engine_settings = wiring::engine_settings(config, scratch);

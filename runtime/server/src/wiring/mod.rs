@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidemark_connectors::checkpoint::Checkpoints;
 use tidemark_connectors::cleanse::{CleanseSettings, read_table_files};
+use tidemark_connectors::module_store::{ModuleStore, ModuleStoreError};
 use tidemark_connectors::source::again::AgainLog;
 use tidemark_engine::deployment::Catalogue;
 use tidemark_engine::fail_point::{Hook, no_hook};
@@ -116,6 +117,14 @@ impl OpenJob {
 /// The checkpoints of a job that does not run.
 pub(crate) fn open_checkpoints(config: &Config) -> anyhow::Result<Checkpoints> {
     Ok(checkpoints::open(config, no_hook())?)
+}
+
+/// The modules of a job.
+pub(crate) fn open_modules(config: &Config) -> Result<ModuleStore, ModuleStoreError> {
+    match &config.checkpoint.store {
+        None => ModuleStore::open(&config.module_store()),
+        Some(store) => ModuleStore::open_store(&config.module_store(), store),
+    }
 }
 
 /// The ticks of a job that does not run, of the epochs after `epoch`.
