@@ -70,6 +70,10 @@ pub enum Command {
     Metric(MetricArguments),
     /// Derive rows again from the archive, and compare them with those that were written. The job must not run.
     Verify(VerifyArguments),
+    /// Derive a metric's rows again from the archive, into another folder. The job must not run.
+    Replay(ReplayArguments),
+    /// Keep the state of a job under a name, and come back to it. The job must not run.
+    Savepoint(SavepointArguments),
     /// Query the tables of a data folder or an object store: events, metrics, dead_letters, and one view per metric.
     Sql(SqlArguments),
     /// List the steps at which a test can end the process.
@@ -240,6 +244,59 @@ pub struct VerifyArguments {
     /// The data folder, where it is not the configured one.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+}
+
+/// `tidemark replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArguments {
+    /// What is derived.
+    #[command(flatten)]
+    pub rows: VerifyArguments,
+    /// The folder for the rows, which must not be there yet: `tidemark sql --data DIR` reads them.
+    #[arg(long, value_name = "DIR")]
+    pub into: PathBuf,
+}
+
+/// `tidemark savepoint`.
+#[derive(Debug, Args)]
+pub struct SavepointArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SavepointCommand,
+    /// The data folder, where it is not the configured one.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+}
+
+/// What can be done with savepoints.
+#[derive(Debug, Subcommand)]
+pub enum SavepointCommand {
+    /// Keep the state as it is.
+    Create {
+        /// Its name.
+        name: String,
+        /// The configuration, a TOML file.
+        config: PathBuf,
+    },
+    /// List those that are kept.
+    List {
+        /// The configuration, a TOML file.
+        config: PathBuf,
+    },
+    /// Make one the state of the job: what came later is forgotten, and read again.
+    Restore {
+        /// Its name.
+        name: String,
+        /// The configuration, a TOML file.
+        config: PathBuf,
+    },
+    /// Keep one no longer.
+    Remove {
+        /// Its name.
+        name: String,
+        /// The configuration, a TOML file.
+        config: PathBuf,
+    },
 }
 
 /// `tidemark metric`.

@@ -22,6 +22,7 @@ pub mod operate;
 pub mod past;
 pub mod progress;
 pub mod row_store;
+pub mod savepoint;
 pub mod shadow;
 pub mod signals;
 pub mod telemetry;

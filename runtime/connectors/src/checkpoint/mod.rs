@@ -20,6 +20,7 @@ mod on_thread;
 mod place;
 mod remote;
 mod restore;
+mod savepoint;
 mod store;
 #[cfg(test)]
 mod tests;

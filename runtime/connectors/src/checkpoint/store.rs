@@ -25,7 +25,7 @@ const PRUNED: &str = "checkpoint.pruned";
 pub const FAIL_POINTS: [&str; 4] = [BEFORE, FILES_COPIED, MANIFEST_WRITTEN, PRUNED];
 
 /// Names the manifest that was written last, so that a store that lost its manifests is not taken for a new one.
-const NEWEST: &str = "newest";
+pub(super) const NEWEST: &str = "newest";
 
 /// How checkpoints are kept.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -177,7 +177,7 @@ impl Checkpoints {
     ///
     /// Only readable checkpoints count as kept, so damaged ones never push a good one out; they go when they are older
     /// than everything kept. Named checkpoints stay and do not count.
-    fn prune(&self) -> Result<(), CheckpointError> {
+    pub(super) fn prune(&self) -> Result<(), CheckpointError> {
         let mut kept = 0;
         let (mut used, mut outdated) = (BTreeSet::new(), Vec::new());
         for epoch in self.epochs()?.into_iter().rev() {
@@ -205,7 +205,7 @@ impl CheckpointStore for Checkpoints {
     }
 }
 
-fn manifest_name(epoch: Epoch) -> String {
+pub(super) fn manifest_name(epoch: Epoch) -> String {
     format!("{MANIFESTS}/{}", Manifest::file_name(epoch))
 }
 

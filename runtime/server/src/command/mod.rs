@@ -10,6 +10,8 @@ pub mod new;
 pub mod push;
 pub mod run;
 pub mod serve;
+pub mod replay;
+pub mod savepoint;
 pub mod sql;
 pub mod test;
 pub mod validate;
@@ -37,6 +39,8 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Module(command) => module::execute(command),
         Command::Metric(arguments) => metric::execute(arguments),
         Command::Verify(arguments) => verify::execute(arguments, &overrides),
+        Command::Replay(arguments) => replay::execute(arguments, &overrides),
+        Command::Savepoint(arguments) => savepoint::execute(arguments, &overrides),
         Command::Sql(arguments) => sql::execute(arguments),
         Command::FailPoints => fail_points::execute(),
     }

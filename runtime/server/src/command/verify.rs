@@ -2,14 +2,26 @@
 
 use super::environment;
 use crate::cli::VerifyArguments;
-use crate::config::Draft;
 use crate::config::overrides::Overrides;
+use crate::config::{Config, Draft};
 use crate::exit::Failure;
 use crate::verify::{Selection, verify};
+use std::path::Path;
 use tidemark_wasm_host::{Host, HostSettings};
 
 /// Derives rows again and says how many are as they were.
 pub fn execute(arguments: &VerifyArguments, overrides: &Overrides) -> Result<(), Failure> {
+    let report = with_scratch(arguments, overrides, verify)?;
+    println!("{report}");
+    if report.is_sound() { Ok(()) } else { Err(Failure::failed("some rows are not what the archive gives")) }
+}
+
+/// Does something with the rows that are named, and with a folder that is gone afterwards.
+pub(super) fn with_scratch<T>(
+    arguments: &VerifyArguments,
+    overrides: &Overrides,
+    work: impl FnOnce(&Config, Host, Selection, &Path) -> anyhow::Result<T>,
+) -> Result<T, Failure> {
     let config = Draft::read(&arguments.config, &environment, overrides)?.into_config()?;
     let settings = HostSettings { cache: Some(config.data.modules()), ..HostSettings::default() };
     let host = Host::new(settings).map_err(Failure::failed)?;
@@ -21,10 +33,9 @@ pub fn execute(arguments: &VerifyArguments, overrides: &Overrides) -> Result<(),
         until: arguments.until,
     };
     std::fs::create_dir_all(&scratch)?;
-    let verified = verify(&config, host, selection, &scratch);
+    let done = work(&config, host, selection, &scratch);
     let removed = std::fs::remove_dir_all(&scratch);
-    let report = verified?;
+    let done = done?;
     removed?;
-    println!("{report}");
-    if report.is_sound() { Ok(()) } else { Err(Failure::failed("some rows are not what the archive gives")) }
+    Ok(done)
 }

@@ -32,6 +32,21 @@ pub struct Selection {
     pub until: Option<i64>,
 }
 
+impl Selection {
+    /// Rows of a batch of the metric that are chosen.
+    pub(super) fn rows_of(&self, batch: &RecordBatch) -> Vec<usize> {
+        let Self { key, from, until, .. } = self;
+        let times = batch.column_by_name("event_time").map(|column| column.as_primitive::<TimestampMillisecondType>());
+        let wanted = |row: &usize| {
+            let time = times.map_or(0, |times| times.value(*row));
+            key.as_ref().is_none_or(|key| *key == text(batch, "key", *row))
+                && from.is_none_or(|from| time >= from)
+                && until.is_none_or(|until| time < until)
+        };
+        (0..batch.num_rows()).filter(wanted).collect()
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
@@ -92,17 +107,8 @@ impl Report {
         }
     }
 
-    /// Rows of a batch that are to be compared.
     fn chosen(&self, batch: &RecordBatch) -> Vec<usize> {
-        let Selection { key, from, until, .. } = &self.selection;
-        let times = batch.column_by_name("event_time").map(|column| column.as_primitive::<TimestampMillisecondType>());
-        let wanted = |row: &usize| {
-            let time = times.map_or(0, |times| times.value(*row));
-            key.as_ref().is_none_or(|key| *key == text(batch, "key", *row))
-                && from.is_none_or(|from| time >= from)
-                && until.is_none_or(|until| time < until)
-        };
-        (0..batch.num_rows()).filter(wanted).collect()
+        self.selection.rows_of(batch)
     }
 
     fn compare(&mut self, derived: &[RecordBatch], written: &[RecordBatch]) {

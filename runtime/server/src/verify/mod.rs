@@ -1,13 +1,14 @@
-//! Verifying: rows are derived again from the archive, with the very modules and configurations of then, and compared with
-//! those that were written.
+//! Verifying and replaying: rows are derived again from the archive, with the very modules and configurations of then, and
+//! compared with those that were written, or written elsewhere.
 //!
 //! What runs is the engine itself: it starts from the oldest checkpoint that is kept, takes the ticks that the tick log
-//! tells and the events that the archive has, makes the changes of the metrics where they were made, and writes to a sink
-//! that compares. So late rows, refirings, keys, joins, swaps and another number of workers are no special cases. Rows of
+//! tells and the events that the archive has, makes the changes of the metrics where they were made, and writes to a
+//! sink that compares, or to Parquet files of their own. So late rows, refirings, keys, joins, swaps and another number of workers are no special cases. Rows of
 //! before the oldest checkpoint cannot be derived: the ticks that made them are forgotten.
 
 mod compare;
 mod source;
+mod write;
 
 pub use compare::{Counts, Report, Selection};
 
@@ -26,13 +27,16 @@ use tidemark_connectors::cleanse::read_table_files;
 use tidemark_engine::fail_point::no_hook;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::memory::MemoryTickLog;
-use tidemark_engine::ports::TickLog as _;
+use tidemark_engine::ports::{Sink, TickLog as _};
 use tidemark_engine::progress::Progress;
 use tidemark_engine::telemetry::Telemetry;
 use tidemark_engine::tick_log::EpochRecord;
 use tidemark_engine::{Engine, EngineParts};
+use tidemark_query::catalogue::MetricTables;
 use tidemark_state::{RocksState, StateSettings};
 use tidemark_wasm_host::Host;
+pub use write::Replayed;
+use write::Writing;
 
 /// Memory of a question about the archive or the rows.
 const QUERY_BYTES: usize = 1 << 30;
@@ -40,6 +44,53 @@ const QUERY_BYTES: usize = 1 << 30;
 /// Derives the rows that `selection` names again and compares them. `scratch` is an empty folder for the state. The job
 /// must not run meanwhile.
 pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path) -> anyhow::Result<Report> {
+    let store = row_store::files(config, QUERY_BYTES);
+    let (mut report, derived) = (None, store.clone());
+    run_again(config, host, scratch, |since, _| {
+        let shared = Arc::new(Mutex::new(Report::new(since, selection)));
+        report = Some(shared.clone());
+        Ok(Box::new(Comparing::new(derived, shared)))
+    })?;
+    let report = report.and_then(Arc::into_inner).context("the comparison has ended")?;
+    let mut report = report.into_inner().map_err(|_| anyhow::anyhow!("the comparison failed"))?;
+    report.count_underivable(&*store)?;
+    Ok(report)
+}
+
+/// Derives the rows that `selection` names again and writes them into the new data folder `into`. Returns how many.
+/// `scratch` and the job are as in [`verify`].
+pub fn replay(
+    config: &Config,
+    host: Host,
+    selection: Selection,
+    scratch: &Path,
+    into: &Path,
+) -> anyhow::Result<Replayed> {
+    if into.exists() {
+        bail!("{} is there already: name a folder that is not", into.display());
+    }
+    let (mut written, metric) = (None, selection.metric.clone());
+    run_again(config, host, scratch, |since, progress| {
+        let columns = progress.columns.get(&metric).cloned();
+        let sink = Writing::open(into, config.sinks.parquet.clone().unwrap_or_default(), selection, since)?;
+        if let Some(columns) = columns {
+            MetricTables::add(into, [(metric.clone(), columns)])?;
+        }
+        written = Some(sink.written());
+        Ok(Box::new(sink))
+    })?;
+    let written = written.context("nothing was run")?;
+    Ok(*written.lock().map_err(|_| anyhow::anyhow!("the sink failed"))?)
+}
+
+/// Runs the epochs again that the tick log has since the oldest checkpoint, into the sink that `sink` makes of the epoch
+/// of that checkpoint and of what was committed with it.
+fn run_again(
+    config: &Config,
+    host: Host,
+    scratch: &Path,
+    sink: impl FnOnce(Epoch, &Progress) -> anyhow::Result<Box<dyn Sink>>,
+) -> anyhow::Result<()> {
     if !config.archive.enabled || config.sinks.parquet.is_none() {
         bail!("rows are derived from the archive, which this job does not keep: turn on [archive] and [sink.parquet]");
     }
@@ -66,18 +117,18 @@ pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path)
         .iter()
         .map(|(epoch, record)| Ok((*epoch, EpochRecord::decode(*epoch, record)?)))
         .collect::<anyhow::Result<_>>()?;
-    let store = row_store::files(config, QUERY_BYTES);
-    let archive = ArchiveSource::new(store.clone(), config.cleanse.clone(), &progress, &decoded);
+    let archive =
+        ArchiveSource::new(row_store::files(config, QUERY_BYTES), config.cleanse.clone(), &progress, &decoded);
     let (source, _) = wiring::with_again(config, Box::new(archive))?;
     let mut log = MemoryTickLog::default();
     for (epoch, record) in &records {
         log.append(*epoch, record)?;
     }
+    let sink = sink(progress.epoch, &last_progress(config).unwrap_or_else(|| progress.clone()))?;
     let telemetry = Arc::new(Telemetry::default());
     let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone()));
     let modules = wiring::open_modules(config)?;
     let registry = Arc::new(Registry::new(modules, host, Vec::new()));
-    let report = Arc::new(Mutex::new(Report::new(progress.epoch, selection)));
     let mut engine_settings = wiring::engine_settings(config, scratch);
     // What is not compared need not be made.
     engine_settings.archive = false;
@@ -87,7 +138,7 @@ pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path)
         metrics: Vec::new(),
         catalogue: Arc::new(JobCatalogue::new(registry, exporter)),
         source,
-        sinks: vec![Box::new(Comparing::new(store, report.clone()))],
+        sinks: vec![sink],
         state: Box::new(state),
         checkpoints: None,
         tick_log: Some(Box::new(log)),
@@ -102,9 +153,12 @@ pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path)
     while engine.is_rerunning() {
         engine.step()?;
     }
-    drop(engine);
-    let report = Arc::into_inner(report).context("the comparison has ended")?;
-    let mut report = report.into_inner().map_err(|_| anyhow::anyhow!("the comparison failed"))?;
-    report.count_underivable(&*row_store::files(config, QUERY_BYTES))?;
-    Ok(report)
+    Ok(())
+}
+
+/// What the job has committed last, with the columns of every table; `None` where its state is not there.
+fn last_progress(config: &Config) -> Option<Progress> {
+    let settings = StateSettings { path: config.data.state(), ..config.state.clone() };
+    let state = config.data.state().is_dir().then(|| RocksState::open(&settings, config.job.key_groups).ok())??;
+    Progress::load(&state).ok()?
 }

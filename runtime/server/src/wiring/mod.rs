@@ -127,6 +127,21 @@ pub(crate) fn open_modules(config: &Config) -> Result<ModuleStore, ModuleStoreEr
     }
 }
 
+/// Whether a job stopped in the middle of a recovery.
+pub(crate) fn is_recovering(config: &Config) -> bool {
+    recovery::marker(config).exists()
+}
+
+/// Ends a recovery that another state has made void.
+pub(crate) fn end_recovery(config: &Config) -> anyhow::Result<()> {
+    recovery::remove_marker(&recovery::marker(config))
+}
+
+/// Forgets what was decided behind `epoch`, of a job that does not run.
+pub(crate) fn forget_ticks_after(config: &Config, epoch: Epoch) -> anyhow::Result<()> {
+    Ok(tick_log::open(config)?.into_port().truncate_after(epoch)?)
+}
+
 /// The ticks of a job that does not run, of the epochs after `epoch`.
 pub(crate) fn read_ticks(config: &Config, epoch: Epoch) -> anyhow::Result<Vec<(Epoch, Vec<u8>)>> {
     Ok(tick_log::open(config)?.into_port().read_after(epoch)?)

@@ -51,7 +51,7 @@ impl Recovery {
 /// Opens the state, restoring it where that is needed.
 pub(super) fn open(config: &Config, store: &JobCheckpoints, log: &JobTickLog) -> anyhow::Result<Recovered> {
     let folder = config.data.state();
-    let marker = config.data.dir.join("RESTORING");
+    let marker = marker(config);
     let last = log.last_epoch();
     if has_files(&folder)? {
         match open_state(config, &folder) {
@@ -134,13 +134,18 @@ fn set_aside(folder: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// The file that says that a recovery is under way.
+pub(super) fn marker(config: &Config) -> PathBuf {
+    config.data.dir.join("RESTORING")
+}
+
 fn mark(marker: &Path) -> anyhow::Result<()> {
     let written = File::create(marker).and_then(|file| file.sync_all());
     let synced = written.and_then(|()| sync_parent(marker));
     synced.with_context(|| format!("cannot write {}", marker.display()))
 }
 
-fn remove_marker(marker: &Path) -> anyhow::Result<()> {
+pub(super) fn remove_marker(marker: &Path) -> anyhow::Result<()> {
     match fs::remove_file(marker) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => sync_parent(marker),

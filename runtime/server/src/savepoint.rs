@@ -1,0 +1,125 @@
+//! Savepoints: the state of a job that does not run, under a name, to come back to: with another number of workers, with
+//! other metrics, or because what came since was wrong.
+//!
+//! A savepoint is a checkpoint that is kept until it is removed. Coming back to one makes it the job's state; what was
+//! decided later is forgotten, its rows are removed from the sinks when the job starts, and the source is read again from
+//! there. The tick log is kept from the oldest savepoint on, so a state that is lost later can still be made again.
+
+use crate::config::Config;
+use crate::config::paths::check_name;
+use crate::wiring;
+use anyhow::{Context as _, bail};
+use std::fs;
+use std::path::Path;
+use tidemark_connectors::checkpoint::{CheckpointInfo, Checkpoints};
+use tidemark_engine::ids::Epoch;
+use tidemark_engine::ports::{CheckpointStore as _, StateBackend as _};
+use tidemark_engine::progress::Progress;
+use tidemark_state::{RocksState, StateSettings};
+
+/// Keeps the state of the job as it is, under `name`. Returns the epoch that it is of.
+pub fn create(config: &Config, name: &str) -> anyhow::Result<Epoch> {
+    if let Err(message) = check_name(name) {
+        bail!("{message}");
+    }
+    let mut checkpoints = wiring::open_checkpoints(config)?;
+    if let Some(taken) = find(&checkpoints, name)? {
+        bail!("there is a savepoint {name} already, of epoch {}: remove it, or choose another name", taken.epoch);
+    }
+    if wiring::is_recovering(config) {
+        bail!("the job was recovering when it stopped: run it until it has caught up, then take the savepoint");
+    }
+    if !config.data.state().is_dir() {
+        bail!("{} has no state: run the job first", config.data.dir.display());
+    }
+    let state = open_state(config)?;
+    let epoch = Progress::load(&state)?.context("the job has committed nothing yet: there is nothing to keep")?.epoch;
+    if !checkpoints.rename(epoch, Some(name))? {
+        let image = config.data.dir.join(format!("snapshot.e{:012}", epoch.0));
+        state.snapshot(&image)?;
+        let saved = checkpoints.save(epoch, &image);
+        fs::remove_dir_all(&image).with_context(|| format!("cannot remove {}", image.display()))?;
+        saved?;
+        if !checkpoints.rename(epoch, Some(name))? {
+            bail!(
+                "the checkpoint of epoch {epoch} was saved and is not there: look at {}",
+                config.checkpoints().display()
+            );
+        }
+    }
+    Ok(epoch)
+}
+
+/// Every savepoint, oldest first.
+pub fn list(config: &Config) -> anyhow::Result<Vec<CheckpointInfo>> {
+    Ok(wiring::open_checkpoints(config)?.savepoints()?)
+}
+
+/// Makes a savepoint a checkpoint like any other, which goes when it is outdated.
+pub fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
+    let checkpoints = wiring::open_checkpoints(config)?;
+    let found = named(&checkpoints, name)?;
+    checkpoints.rename(found.epoch, None)?;
+    Ok(())
+}
+
+/// Makes a savepoint the state of the job. Returns the epoch that it is of.
+pub fn restore(config: &Config, name: &str) -> anyhow::Result<Epoch> {
+    let checkpoints = wiring::open_checkpoints(config)?;
+    let epoch = named(&checkpoints, name)?.epoch;
+    let later: Vec<String> = checkpoints
+        .savepoints()?
+        .into_iter()
+        .filter(|other| other.epoch > epoch)
+        .filter_map(|other| other.name)
+        .collect();
+    if !later.is_empty() {
+        bail!("{} came later, and what is later is forgotten: remove them first, if that is meant", later.join(", "));
+    }
+    let folder = config.data.state();
+    if folder.is_dir() {
+        // Nobody else has it open.
+        drop(open_state(config)?);
+    }
+    let restored = config.data.dir.join("state.savepoint");
+    remove_folder(&restored)?;
+    checkpoints.restore(epoch, &restored)?;
+    // In this order: until the state is replaced, the job is as it was, only with an older checkpoint.
+    checkpoints.forget_after(epoch)?;
+    wiring::forget_ticks_after(config, epoch)?;
+    wiring::end_recovery(config)?;
+    remove_folder(&folder)?;
+    fs::rename(&restored, &folder).with_context(|| format!("cannot rename {}", restored.display()))?;
+    fs::File::open(&config.data.dir).and_then(|folder| folder.sync_all())?;
+    Ok(epoch)
+}
+
+fn find(checkpoints: &Checkpoints, name: &str) -> anyhow::Result<Option<CheckpointInfo>> {
+    Ok(checkpoints.savepoints()?.into_iter().find(|savepoint| savepoint.name.as_deref() == Some(name)))
+}
+
+fn named(checkpoints: &Checkpoints, name: &str) -> anyhow::Result<CheckpointInfo> {
+    let Some(found) = find(checkpoints, name)? else {
+        let all: Vec<String> = checkpoints.savepoints()?.into_iter().filter_map(|savepoint| savepoint.name).collect();
+        if all.is_empty() {
+            bail!("there is no savepoint {name}, nor any other");
+        }
+        bail!("there is no savepoint {name}; there are {}", all.join(", "));
+    };
+    Ok(found)
+}
+
+fn open_state(config: &Config) -> anyhow::Result<RocksState> {
+    let settings = StateSettings { path: config.data.state(), ..config.state.clone() };
+    RocksState::open(&settings, config.job.key_groups)
+        .context("the state cannot be opened: a job that runs has it; stop that first (SIGTERM)")
+}
+
+fn remove_folder(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
