@@ -53,7 +53,7 @@ fn a_metric_that_begins_with_the_past_has_the_rows_of_one_that_was_always_there(
         let rows = run(&world, Vec::new(), &Schedule(BTreeMap::from([(20, begin)])));
         let ids = |rows: &[Row]| rows.iter().filter(|(_, row)| row.get("window_start").is_some()).count();
         assert_eq!(ids(&rows), expected.len(), "no row twice");
-        assert!(newest(rows) == expected);
+        assert!(newest(rows) == expected && expected.len() > 500, "{}", expected.len());
         assert_eq!(world.state.size(), (0, 0));
     }
 }
@@ -119,7 +119,7 @@ fn a_crash_while_the_past_is_read_changes_nothing() {
     };
     let points = [fail_point::TICK_DONE, fail_point::PREPARED, fail_point::LOGGED, fail_point::COMMITTED];
     for (place, point) in points.into_iter().enumerate() {
-        for nth in (7..=40).filter(|nth| (nth + place).is_multiple_of(5)) {
+        for nth in (7..=40).filter(|nth| (nth + place).is_multiple_of(8)) {
             let world = world();
             assert!(live(&world, deadly_hook(point, nth)), "{point} is reached {nth} times");
             assert!(run(&world, metrics(), &schedule(&world)) == expected, "killed at {point} number {nth}");

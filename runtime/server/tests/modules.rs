@@ -208,7 +208,8 @@ fn wait_until_equal(data: &Path, least: usize) {
 fn the_past_is_made_good() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    let (job, mut events) = start(folder.path(), "");
+    // Without a checkpoint, every row can be derived again.
+    let (job, mut events) = start(folder.path(), "[checkpoint]\nevery = 1000000");
     let [first, second] = [1, 2].map(|mark| job.push(&disguised(&original(), mark)));
     for _ in 0..10 {
         events.write(500);
@@ -239,6 +240,19 @@ fn the_past_is_made_good() {
     refused(refuses, 409, "no earlier version");
     events.write(1_000);
     wait_until_equal(&data, 800);
+
+    job.kill();
+    let config = folder.path().join("job.toml");
+    let config = config.to_str().expect("UTF-8");
+    for metric in ["steady", "other"] {
+        let verified = tidemark(&["verify", config, "--metric", metric]).fine().stdout;
+        let equal = verified.lines().find_map(|line| line.trim().strip_prefix("equal")?.trim().parse::<u64>().ok());
+        assert!(equal >= Some(800), "{verified}");
+        for none in ["different", "missing", "not derived", "not derivable"] {
+            let count = verified.lines().find_map(|line| line.trim().strip_prefix(none)).map(str::trim);
+            assert_eq!(count, Some("0"), "{none}: {verified}");
+        }
+    }
 }
 
 /// The same by commands; and what they did outlives the process.
