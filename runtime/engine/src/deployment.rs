@@ -88,7 +88,8 @@ pub enum PastWanted {
         /// The date, in ms of event time: windows that start earlier, and rows that are older, are not its.
         from_ms: i64,
     },
-    /// With those that came since the running version took over: as if it had never run.
+    /// As if the running version had never run: with those that came since it took over or, where its state was handed
+    /// over to it, with those of which that was made.
     CutOver,
 }
 

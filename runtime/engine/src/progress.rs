@@ -66,7 +66,8 @@ pub struct StageRecord {
     /// takes the rows of keys that had an open one then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
-    /// The epoch that it began with: none of its rows came in an earlier one, unless it begins with the past.
+    /// The first epoch of whose rows it is made. Of sessions, keys and joins it is that of the first version, since later ones
+    /// go on with what that has seen.
     pub begun: Epoch,
     /// It has not read the past that it begins with: it takes nothing of what comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

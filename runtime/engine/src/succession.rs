@@ -95,16 +95,30 @@ impl Progress {
             let sessions = |spec: &MetricSpec| matches!(spec.window, WindowSpec::Session { .. });
             // Which of two stages of sessions takes a row is a matter of its key.
             let from = if sessions(&old) && sessions(&new) { record.from } else { from.max(record.from) };
+            let begun = self.stages[current].begun;
             let dropped = self.retire(current, &old)?;
             self.begin(deployment, from, None)?;
+            if sessions(&old) && sessions(&new) {
+                self.made_of(begun);
+            }
             return Ok(dropped);
         }
         if !reset_state {
             return Err(vec![cannot_inherit(&old, &new)]);
         }
-        let dropped = self.stages.remove(current).id;
+        let dropped = self.stages.remove(current);
         self.begin(deployment, from, None)?;
-        Ok(vec![dropped])
+        if kind(&old.window) == kind(&new.window) {
+            self.made_of(dropped.begun);
+        }
+        Ok(vec![dropped.id])
+    }
+
+    /// The stage that has just begun is to be made again, if ever, of the rows since `epoch`.
+    fn made_of(&mut self, epoch: Epoch) {
+        if let Some(stage) = self.stages.last_mut() {
+            stage.begun = epoch;
+        }
     }
 
     /// Deploys a metric that begins with the past.
@@ -135,20 +149,24 @@ impl Progress {
                 return refuse("it is deployed already: deploy it under another name, or undeploy it first".to_owned());
             }
             (PastWanted::CutOver, Some(current)) => {
-                let record = &self.stages[current];
+                let record = self.stages[current].clone();
                 if record.past.is_some() {
                     return Err(vec![still_reading(name)]);
                 }
                 let old = facts.metric(&record.deployment)?;
-                if old.aligned().is_none() || new.aligned().is_none() || record.from == i64::MIN {
+                let both_aligned = old.aligned().is_some() && new.aligned().is_some();
+                if !both_aligned && kind(&old.window) != kind(&new.window) {
                     return refuse(
-                        "only tumbling and sliding windows that another version took over go back as if it had never \
-                         run, since sessions, keys and joins have gone over to it; roll back from now on"
-                            .to_owned(),
+                        "it had another kind of window before, whose state is gone: roll back from now on".to_owned(),
                     );
                 }
-                let record = self.stages.remove(current);
-                (record.from, record.begun, vec![record.id])
+                // The windows before belong to another stage, which goes on to end them; sessions may have gone over from it.
+                let goes = |stage: &StageRecord| {
+                    stage.id == record.id || !both_aligned && stage.deployment.name == record.deployment.name
+                };
+                let dropped = self.stages.iter().filter(|stage| goes(stage)).map(|stage| stage.id).collect();
+                self.stages.retain(|stage| !goes(stage));
+                (record.from, record.begun, dropped)
             }
             (PastWanted::CutOver, None) => return refuse("no version of it runs: resume it first".to_owned()),
         };
@@ -205,8 +223,8 @@ impl Progress {
         let id = StageId(self.next_stage);
         let next = self.next_stage.checked_add(1);
         self.next_stage = next.ok_or_else(|| vec!["this job has seen 65,535 versions of metrics".to_owned()])?;
-        // The epoch that commits this change.
-        let begun = Epoch(self.epoch.0 + 1);
+        // Else the epoch that commits this change.
+        let begun = past.as_ref().map_or(Epoch(self.epoch.0 + 1), |past| past.next);
         self.stages.push(StageRecord { id, deployment: deployment.clone(), from, until: None, begun, past });
         Ok(())
     }

@@ -6,10 +6,11 @@ mod support;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use support::changes::{KINDS, Schedule, Signed, TUMBLING, deploy, input, of_kind, unsigned, version, window};
 use support::*;
 use tidemark_engine::deployment::{Change, ChangeError, PastWanted};
-use tidemark_engine::fail_point::{self, no_hook};
+use tidemark_engine::fail_point::{self, Hook, no_hook};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::memory::Row;
 use tidemark_engine::metric::MetricSpec;
@@ -27,10 +28,19 @@ fn with_past(change: Change, past: PastWanted) -> Change {
 /// From the first epoch on, with every row there is.
 const ALL: PastWanted = PastWanted::Date { epoch: Epoch(1), from_ms: -10_000 };
 
+/// Opens the job. How much of the past an epoch takes is not to be the clock's.
+fn open(world: &World, metrics: Vec<MetricSpec>, hook: Hook) -> Engine {
+    let mut parts = world.parts(metrics, hook, &Arc::default());
+    parts.settings.epoch_interval = Duration::from_secs(3_600);
+    Engine::open(parts).expect("opens")
+}
+
 fn run(world: &World, metrics: Vec<MetricSpec>, schedule: &Schedule) -> Vec<Row> {
-    let mut engine = world.open(metrics, no_hook(), &Arc::default()).expect("opens");
-    let (_, refused) = schedule.drive(&mut engine);
-    assert_eq!(refused, 0);
+    let mut engine = open(world, metrics, no_hook());
+    // After a death, some of it was made before.
+    let begun = engine.progress().epoch.0;
+    let left = schedule.0.keys().filter(|epoch| **epoch >= begun).count();
+    assert_eq!(schedule.drive(&mut engine), (left, 0));
     world.sink.rows()
 }
 
@@ -75,29 +85,76 @@ fn fewer(kind: &str) -> MetricSpec {
     version(2, kind, Arc::new(Signed(2)), &["left"], window(kind), 30)
 }
 
-/// Rolled back with the past, the table is that of a run that never swapped; from now on, it is so from the seam on.
+/// Counts up to moments; the other version counts fewer rows.
+fn counter(number: u32, types: &[&str]) -> MetricSpec {
+    version(number, "counter", Arc::new(Counter), types, json!({ "kind": "key", "ttl_ms": 1_i64 << 40 }), 0)
+}
+
+fn first_versions() -> Vec<MetricSpec> {
+    all().into_iter().chain([counter(1, &["left", "status"])]).collect()
+}
+
+fn second_versions() -> Vec<MetricSpec> {
+    let with_windows = [TUMBLING, SLIDING, "session", "keyed"].map(fewer);
+    with_windows.into_iter().chain([of_kind("join", 2), counter(2, &["left"])]).collect()
+}
+
+fn changes(world: &World, metrics: Vec<MetricSpec>, past: Option<PastWanted>) -> Vec<Change> {
+    let change = |metric| {
+        let change = deploy(world, metric);
+        past.map_or(change.clone(), |past| with_past(change, past))
+    };
+    metrics.into_iter().map(change).collect()
+}
+
+/// Rolled back with the past, the table is that of a run that never swapped, whatever the kind of window.
 #[test]
 fn what_is_rolled_back_was_never_there() {
+    let expected = newest(run(&World::new(input(60)), first_versions(), &Schedule::default()));
+    for (swap, back) in [(5, 25), (12, 14), (1, 30)] {
+        let world = World::new(input(60));
+        let schedule = Schedule(BTreeMap::from([
+            (swap, changes(&world, second_versions(), None)),
+            (back, changes(&world, first_versions(), Some(PastWanted::CutOver))),
+        ]));
+        let rows = newest(run(&world, first_versions(), &schedule));
+        for (id, row) in &expected {
+            assert!(rows.get(id) == Some(row), "{swap} to {back}: {row:?} and not {:?}", rows.get(id));
+        }
+        assert_eq!(world.state.size(), (0, 0), "versions leave nothing behind");
+        // Sessions of fewer rows have other bounds, and so other ids: they stay.
+        let more = rows.iter().filter(|(id, row)| !expected.contains_key(*id) && !row.0.contains("session")).count();
+        assert_eq!(more, 0, "{swap} to {back}");
+    }
+}
+
+/// From now on, windows between stay the other version's, and later ones are as if it had never run.
+#[test]
+fn what_is_rolled_back_from_now_on_is_so_from_then_on() {
     let both = || vec![of_kind(TUMBLING, 1), of_kind(SLIDING, 1)];
     let expected = newest(run(&World::new(input(60)), both(), &Schedule::default()));
     let world = World::new(input(60));
-    let swap = [TUMBLING, SLIDING].iter().map(|kind| deploy(&world, fewer(kind))).collect();
-    let back = both().into_iter().map(|metric| with_past(deploy(&world, metric), PastWanted::CutOver)).collect();
-    let rows = newest(run(&world, both(), &Schedule(BTreeMap::from([(5, swap), (25, back)]))));
-    assert!(rows == expected);
-
-    let world = World::new(input(60));
-    let swap = [TUMBLING, SLIDING].iter().map(|kind| deploy(&world, fewer(kind))).collect();
-    let back: Vec<Change> = both().into_iter().map(|metric| deploy(&world, metric)).collect();
-    let rows = newest(run(&world, both(), &Schedule(BTreeMap::from([(5, swap), (25, back)]))));
-    let different: Vec<&String> =
-        rows.iter().filter(|(id, row)| expected.get(*id) != Some(*row)).map(|row| row.0).collect();
-    assert!(
-        rows.keys().all(|id| expected.contains_key(id)) && !different.is_empty(),
-        "windows between stay the other's"
-    );
-    let last = world.sink.rows().into_iter().rev().find(|(_, row)| row.get("closed_by").is_some()).expect("a row");
-    assert_eq!(last.1["closed_by"], json!(1));
+    let swap = changes(&world, [TUMBLING, SLIDING].map(fewer).to_vec(), None);
+    let back = changes(&world, both(), None);
+    run(&world, both(), &Schedule(BTreeMap::from([(5, swap), (25, back)])));
+    let (mut last_of_other, mut first_again) = (i64::MIN, i64::MAX);
+    for (_, row) in world.sink.rows().into_iter().filter(|(_, row)| row.get("closed_by").is_some()) {
+        let start = row["window_start"].as_i64().expect("a start");
+        if row["closed_by"] == json!(2) {
+            last_of_other = last_of_other.max(start);
+        }
+    }
+    let rows = newest(world.sink.rows());
+    for (_, (_, row)) in rows.iter().filter(|(id, row)| expected.get(*id) == Some(*row)) {
+        let start = serde_json::from_str::<Value>(row).expect("JSON")["window_start"].as_i64().expect("a start");
+        first_again = if start > last_of_other { first_again.min(start) } else { first_again };
+    }
+    let later = |rows: &BTreeMap<String, (String, String)>| {
+        let is_later =
+            |row: &str| serde_json::from_str::<Value>(row).expect("JSON")["window_start"].as_i64() >= Some(first_again);
+        rows.iter().filter(|(_, (_, row))| is_later(row)).map(|(id, row)| (id.clone(), row.clone())).collect::<Vec<_>>()
+    };
+    assert!(rows != expected && !later(&rows).is_empty() && later(&rows) == later(&expected));
 }
 
 #[test]
@@ -113,7 +170,7 @@ fn a_crash_while_the_past_is_read_changes_nothing() {
     let expected = run(&undisturbed, metrics(), &schedule(&undisturbed));
     let live = |world: &World, hook| {
         dies(|| {
-            let mut engine = world.open(metrics(), hook, &Arc::default()).expect("opens");
+            let mut engine = open(world, metrics(), hook);
             schedule(world).drive(&mut engine);
         })
     };
@@ -136,7 +193,7 @@ fn a_crash_while_the_past_is_read_changes_nothing() {
         let image = world.state.image();
         assert!(live(&world, deadly_hook(point, lost_after)));
         let restored = World { state: image, restored: true, workers: 3, ..world };
-        let mut engine = restored.open(metrics(), no_hook(), &Arc::default()).expect("opens");
+        let mut engine = open(&restored, metrics(), no_hook());
         schedule(&restored).drive(&mut engine);
         assert!(restored.sink.rows() == expected, "image of epoch {image_after}, lost at {point} {lost_after}");
     }
@@ -152,15 +209,20 @@ fn refusal(engine: &mut Engine, change: Change) -> String {
 #[test]
 fn what_has_no_past_is_refused_and_reading_can_be_given_up() {
     let world = World::new(input(60));
-    let mut engine = world.open(all(), no_hook(), &Arc::default()).expect("opens");
+    let mut engine = open(&world, all(), no_hook());
     while engine.progress().epoch.0 < 12 {
         engine.step().expect("steps");
     }
     let reader = version(1, "reader", Arc::new(Signed(1)), &["metric.tumbling"], window(TUMBLING), 0);
     for (change, reason) in [
         (with_past(deploy(&world, of_kind(TUMBLING, 1)), ALL), "deployed already"),
-        (with_past(deploy(&world, of_kind("keyed", 1)), PastWanted::CutOver), "only tumbling and sliding windows"),
-        (with_past(deploy(&world, of_kind("session", 1)), PastWanted::CutOver), "only tumbling and sliding windows"),
+        (
+            with_past(
+                deploy(&world, version(2, "keyed", Arc::new(Signed(2)), &["left"], window(TUMBLING), 0)),
+                PastWanted::CutOver,
+            ),
+            "another kind of window",
+        ),
         (with_past(deploy(&world, reader), ALL), "the rows of another metric"),
     ] {
         let refusal = refusal(&mut engine, change);
