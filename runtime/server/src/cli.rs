@@ -416,6 +416,8 @@ impl Cli {
             }
             Command::Serve(serve) => Overrides { data: serve.data.clone(), ..logging },
             Command::Verify(verify) => Overrides { data: verify.data.clone(), ..logging },
+            Command::Replay(replay) => Overrides { data: replay.rows.data.clone(), ..logging },
+            Command::Savepoint(savepoint) => Overrides { data: savepoint.data.clone(), ..logging },
             _ => logging,
         }
     }

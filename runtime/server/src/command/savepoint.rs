@@ -2,20 +2,14 @@
 
 use super::environment;
 use crate::cli::{SavepointArguments, SavepointCommand};
+use crate::config::Draft;
 use crate::config::overrides::Overrides;
-use crate::config::{Config, Draft};
 use crate::exit::Failure;
 use crate::savepoint;
 
 /// Carries out one of the commands.
 pub fn execute(arguments: &SavepointArguments, overrides: &Overrides) -> Result<(), Failure> {
-    let read = |file| -> Result<Config, Failure> {
-        let mut config = Draft::read(file, &environment, overrides)?.into_config()?;
-        if let Some(data) = &arguments.data {
-            config.data.dir.clone_from(data);
-        }
-        Ok(config)
-    };
+    let read = |file| -> Result<_, Failure> { Ok(Draft::read(file, &environment, overrides)?.into_config()?) };
     match &arguments.command {
         SavepointCommand::Create { name, config } => {
             let epoch = savepoint::create(&read(config)?, name)?;
