@@ -129,8 +129,8 @@ fn a_crash_at_any_step_of_a_change_changes_nothing() {
     assert_eq!(made, 11, "and one is refused");
     let points = fail_point::ALL.iter().chain(&fail_point::OF_CHANGES).filter(|name| !name.contains("checkpoint"));
     for (place, point) in points.enumerate() {
-        // Every step of every change, and of the epochs around them each at one of four.
-        let reached = (1..=20).filter(|nth| *point == fail_point::CHANGED || (nth + place).is_multiple_of(4));
+        // Every step of every change, and of the epochs around them each at one of six.
+        let reached = (1..=20).filter(|nth| *point == fail_point::CHANGED || (nth + place).is_multiple_of(6));
         for nth in reached {
             let world = World { workers: 1 + nth % 3, ..world() };
             let schedule = eventful(&world);

@@ -176,7 +176,7 @@ fn a_crash_while_the_past_is_read_changes_nothing() {
     };
     let points = [fail_point::TICK_DONE, fail_point::PREPARED, fail_point::LOGGED, fail_point::COMMITTED];
     for (place, point) in points.into_iter().enumerate() {
-        for nth in (7..=40).filter(|nth| (nth + place).is_multiple_of(8)) {
+        for nth in (7..=40).filter(|nth| (nth + place).is_multiple_of(11)) {
             let world = world();
             assert!(live(&world, deadly_hook(point, nth)), "{point} is reached {nth} times");
             assert!(run(&world, metrics(), &schedule(&world)) == expected, "killed at {point} number {nth}");

@@ -94,8 +94,8 @@ impl Engine {
             }
             sort_letters(&mut dead[first..]);
             let quarantined = self.poison[index] > stage.spec.error_budget;
-            if stage.is_retired() {
-                // The gauges are those of the version that took over.
+            if stage.is_retired() || stage.reads_past {
+                // The gauges are those of the version that took over; time of the past is not the job's.
                 rows.push((index, StageRows::merge(parts)?));
                 continue;
             }
