@@ -6,6 +6,7 @@ mod support;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
+use support::live::{Running, free_address};
 use support::{Run, text, tidemark, tidemark_in, workspace};
 use tempfile::TempDir;
 
@@ -183,6 +184,41 @@ fn a_metric_that_wants_a_clock_is_refused_when_it_is_built() {
         let run = in_project(&folder, &["build"]);
         assert_eq!(run.code, Some(1), "{run:#?}");
         assert!(run.stderr.contains("imports wasi_snapshot_preview1::clock_time_get"), "{run:#?}");
+    }
+}
+
+/// From an author's folder to a running job: the component is built, tried out there, and what it breaks is shown.
+#[test]
+fn a_project_is_pushed_to_a_running_job_which_tells_of_broken_promises() {
+    if is_here("a push from a project", &["clang", "wasm-ld", "/usr/include/wasm32-wasi/stdio.h"]) {
+        let folder = project("c");
+        let (config, address) = (folder.path().join("job.toml"), free_address());
+        std::fs::create_dir(folder.path().join("input")).expect("a folder");
+        let text = format!(
+            "[data]\ndir = \"{0}/data\"\n[source]\nkind = \"file\"\npath = \"{0}/input\"\nfollow = true\n\
+             [http]\nlisten = \"{address}\"\n[sink.parquet]\n",
+            folder.path().display()
+        );
+        std::fs::write(&config, text).expect("written");
+        let job = Running::start(&config, address, &[]);
+        let url = format!("http://{address}");
+        let pushed = in_project(&folder, &["push", "--url", &url]).fine();
+        assert!(pushed.stdout.starts_with("sha256:"), "{pushed:#?}");
+        assert!(pushed.stderr.contains("ok       late rows give") && !pushed.stderr.contains("BROKEN"), "{pushed:#?}");
+        let deployed = in_project(&folder, &["metric", "deploy", "slow", "--module", ".", "--url", &url]).fine();
+        assert!(deployed.stdout.contains("committed with epoch"), "{deployed:#?}");
+
+        shell(
+            &folder,
+            "sed -i 's/minute->requests += 1;/static int seen; seen += 1; minute->requests += seen;/' metric.c",
+        );
+        let refused = in_project(&folder, &["push", "--url", &url]);
+        assert_eq!(refused.code, Some(1), "{refused:#?}");
+        for part in ["BROKEN", "seen: ", "mend: keep nothing between calls", "of the promises that every module makes"]
+        {
+            assert!(refused.stderr.contains(part), "{part} in {refused:#?}");
+        }
+        job.kill();
     }
 }
 
