@@ -40,6 +40,8 @@ pub fn play(case: &Case, descriptor: &Descriptor, guests: Arc<dyn GuestFactory>)
     let deployment = Deployment { overrides, ..Deployment::new(&descriptor.name, digest) };
     let metric = MetricSpec::new(descriptor, deployment, config, guests);
     let metric = metric.map_err(|mistakes| mistakes.join("; "))?;
+    let catalogue = MemoryCatalogue::default();
+    catalogue.add(metric.clone());
     let sink = MemorySink::default();
     let key_groups = 16;
     let mut engine = Engine::open(EngineParts {
@@ -58,7 +60,7 @@ pub fn play(case: &Case, descriptor: &Descriptor, guests: Arc<dyn GuestFactory>)
             patience: Patience::default(),
         },
         metrics: vec![metric],
-        catalogue: Arc::new(MemoryCatalogue::default()),
+        catalogue: Arc::new(catalogue),
         source: Box::new(MemorySource::new(vec![case.events.iter().map(as_event).collect()])),
         sinks: vec![Box::new(sink.clone())],
         state: Box::new(MemoryState::new(key_groups)),
