@@ -223,7 +223,8 @@ fn killed_in_the_middle_of_sink_work_both_stores_have_every_row_once() {
     let Some(hot) = test_clickhouse::shared(test) else { return };
     let stores = Stores::start(hot);
     let expected = undisturbed(&stores);
-    for point in [
+    // Short names: the S3 server makes names of files of whole paths.
+    for (number, point) in [
         // Before an insert, and after one of which the answer never came: in the first epoch, and in the middle of one.
         "clickhouse.insert.before:1",
         "clickhouse.insert.before:9",
@@ -237,8 +238,11 @@ fn killed_in_the_middle_of_sink_work_both_stores_have_every_row_once() {
         "sink.finalise.partial:3",
         "clickhouse.finalise.before:3",
         "clickhouse.finalise.marked:3",
-    ] {
-        let job = stores.job(&format!("killed-{}", point.replace([':', '.'], "-")));
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let job = stores.job(&format!("killed-{number}"));
         assert!(job.crash(point), "{point} is never reached");
         job.finish(point);
         job.assert_shows(&expected, point);
@@ -284,8 +288,9 @@ fn a_machine_that_is_lost_takes_no_row_along() {
     let Some(hot) = test_clickhouse::shared(test) else { return };
     let stores = Stores::start(hot);
     let expected = undisturbed(&stores);
-    for point in ["engine.epoch.logged:3", "engine.epoch.committed:3", "clickhouse.insert.unacknowledged:8"] {
-        let job = stores.job(&format!("lost-{}", point.replace([':', '.'], "-")));
+    let points = ["engine.epoch.logged:3", "engine.epoch.committed:3", "clickhouse.insert.unacknowledged:8"];
+    for (number, point) in points.into_iter().enumerate() {
+        let job = stores.job(&format!("lost-{number}"));
         assert!(job.crash(point), "{point} is never reached");
         // State, outbox and files in the making are gone; checkpoints, tick log and uploads are in the store.
         fs::remove_dir_all(&job.data).expect("it was there");
