@@ -82,7 +82,11 @@ fn undisturbed(bench: &Bench, input: &Input) -> Vec<Vec<String>> {
 fn steps() -> Vec<String> {
     let output = Command::new(TIDEMARK).arg("fail-points").output().expect("starts");
     let steps = String::from_utf8_lossy(&output.stdout).into_owned();
-    let passed = |step: &&str| ["engine.", "kafka.", "checkpoint."].iter().any(|start| step.starts_with(start));
+    let passed = |step: &&str| {
+        ["engine.tick.", "engine.epoch.", "engine.checkpoint.", "kafka.", "checkpoint."]
+            .iter()
+            .any(|start| step.starts_with(start))
+    };
     steps.split_whitespace().filter(passed).map(str::to_owned).collect()
 }
 

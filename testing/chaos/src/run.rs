@@ -88,7 +88,11 @@ impl Setup {
     /// The steps at which the process can be made to die.
     fn steps(&self) -> Result<Vec<String>, String> {
         let steps = output_of(Command::new(&self.tidemark).arg("fail-points"))?;
-        let passed = |step: &&str| ["engine.", "kafka.", "checkpoint."].iter().any(|start| step.starts_with(start));
+        let passed = |step: &&str| {
+            ["engine.tick.", "engine.epoch.", "engine.checkpoint.", "kafka.", "checkpoint."]
+                .iter()
+                .any(|start| step.starts_with(start))
+        };
         Ok(steps.split_whitespace().filter(passed).map(str::to_owned).collect())
     }
 
