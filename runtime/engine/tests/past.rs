@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use support::changes::{KINDS, Schedule, Signed, TUMBLING, deploy, input, of_kind, unsigned, version, window};
+use support::script::{Line, ScriptSource};
 use support::*;
 use tidemark_engine::deployment::{Change, ChangeError, PastWanted};
 use tidemark_engine::fail_point::{self, Hook, no_hook};
 use tidemark_engine::ids::Epoch;
-use tidemark_engine::memory::Row;
+use tidemark_engine::memory::{MemoryHistory, Row};
 use tidemark_engine::metric::MetricSpec;
 use tidemark_engine::{Engine, Step};
 
@@ -197,6 +198,31 @@ fn a_crash_while_the_past_is_read_changes_nothing() {
         schedule(&restored).drive(&mut engine);
         assert!(restored.sink.rows() == expected, "image of epoch {image_after}, lost at {point} {lost_after}");
     }
+}
+
+/// Where the last events are of the past, what the watermark has passed is closed at once: the next tick may be far.
+#[test]
+fn nobody_has_to_wait_for_the_next_event() {
+    let world = World { bound_ms: 0, ..World::new(Vec::new()) };
+    let events = [0, 10, 25, 40].map(|time| event("left", "k", time, time)).to_vec();
+    let mut parts = world.parts(Vec::new(), no_hook(), &Arc::default());
+    // A partition that has ended without an event: nothing in the past tells that it holds nobody back.
+    let lines = std::iter::once(Line::End(1)).chain(events[1..].iter().map(|event| Line::Event(0, event.clone())));
+    parts.source = Box::new(ScriptSource::new(2, lines.collect(), 0, false));
+    parts.history = Some(Box::new(MemoryHistory::new(vec![events, Vec::new()], world.sink.clone())));
+    parts.settings.epoch_interval = Duration::ZERO;
+    parts.settings.tick.interval = Duration::ZERO;
+    parts.settings.tick.idle_after = None;
+    let mut engine = Engine::open(parts).expect("opens");
+    while engine.step().expect("steps") == Step::Ticked {}
+    let metric = version(1, "w", Arc::new(Signed(1)), &[], json!({ "kind": "tumbling", "size_ms": 10 }), 0);
+    engine.change(vec![with_past(deploy(&world, metric), ALL)]).expect("deployed");
+    while engine.progress().stages.iter().any(|stage| stage.past.is_some()) {
+        engine.step().expect("steps");
+    }
+    engine.close().expect("closes");
+    let starts: Vec<_> = world.sink.metric("w").iter().map(|row| row["window_start"].clone()).collect();
+    assert_eq!(starts, [json!(10), json!(20)]);
 }
 
 fn refusal(engine: &mut Engine, change: Change) -> String {

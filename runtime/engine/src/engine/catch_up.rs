@@ -18,6 +18,9 @@ use std::time::Instant;
 /// The share of an epoch's interval that reading the past may take: what comes has the rest.
 const SHARE: u32 = 2;
 
+/// Epochs of the past that are read in an epoch at least: with one, the present would never come nearer.
+const LEAST: usize = 2;
+
 impl Engine {
     /// Whether a metric still reads the past.
     pub(super) fn reads_past(&self) -> bool {
@@ -46,20 +49,32 @@ impl Engine {
         }
         self.epoch.caught_up = read;
         let committed = self.progress.epoch;
-        let mut arrived = false;
+        let mut arrived = Vec::new();
         for stage in &mut self.progress.stages {
             // Only who has read something in this epoch: so a re-run finds the same moment.
             let has_read = self.epoch.caught_up.iter().any(|(id, _)| *id == stage.id);
-            if has_read && stage.past.as_ref().is_some_and(|past| past.next > committed) {
+            if let Some(past) = stage.past.take_if(|past| has_read && past.next > committed) {
                 tracing::info!(metric = stage.deployment.name, "has read the past and takes what comes");
-                stage.past = None;
-                arrived = true;
+                arrived.push((stage.id, EventTime(past.watermark)));
             }
         }
-        if arrived { self.compile_anew() } else { Ok(()) }
+        if arrived.is_empty() {
+            return Ok(());
+        }
+        self.compile_anew()?;
+        arrived.into_iter().try_for_each(|(id, watermark)| self.arrive(id, watermark))
     }
 
-    /// Reads at least one epoch of the past, for every metric that has to. Returns how far each has come.
+    /// Closes what the job's watermark has passed, which is ahead of the one that followed from the past: the next tick may
+    /// be far.
+    fn arrive(&mut self, id: StageId, watermark: EventTime) -> Result<(), EngineError> {
+        let after = self.job.watermarks(self.watermarks.current());
+        let before = vec![watermark; after.len()];
+        let Some(index) = self.job.stages.iter().position(|stage| stage.id == id) else { return Ok(()) };
+        self.run_past(index, &[], &before, &after, false)
+    }
+
+    /// Reads a few epochs of the past, for every metric that has to. Returns how far each has come.
     fn as_far_as_there_is_time(&mut self) -> Result<Vec<(StageId, Epoch)>, EngineError> {
         let (started, committed) = (Instant::now(), self.progress.epoch);
         let budget = self.settings.epoch_interval / SHARE;
@@ -68,11 +83,12 @@ impl Engine {
         let mut read = Vec::with_capacity(reading.len());
         let mut rows = 0;
         for id in reading {
-            let mut until = None;
+            let (mut until, mut epochs) = (None, 0);
             while let Some(next) = self.past(id).map(|past| past.next).filter(|next| *next <= committed) {
                 rows += self.read_epoch(id)?;
-                until = Some(next);
-                if started.elapsed() >= budget || rows >= self.settings.epoch_records {
+                (until, epochs) = (Some(next), epochs + 1);
+                let is_enough = started.elapsed() >= budget || rows >= self.settings.epoch_records;
+                if is_enough && epochs >= LEAST {
                     break;
                 }
             }
@@ -101,6 +117,8 @@ impl Engine {
         };
         let blocks = retry(self.patience, || history.events(epoch, committed, &plan))?;
         let names: Vec<&str> = self.ingest.names().collect();
+        // What was submitted again neither moves the watermark nor holds it back.
+        let moves: Vec<bool> = self.ingest.again().map(|again| again.is_none()).collect();
         let mut batches = Vec::with_capacity(blocks.len());
         for (name, mut batch) in blocks {
             let place = names.iter().position(|own| *own == name).ok_or_else(|| {
@@ -109,7 +127,7 @@ impl Engine {
             batch.partition = Partition(place as u32);
             leave_out_older(&mut batch, from);
             Enrichment::fill_as_then(&plan, &mut batch);
-            if let Some(newest) = batch.newest_event_time() {
+            if let Some(newest) = batch.newest_event_time().filter(|_| moves[place]) {
                 let seen = past.max_seen.entry(name).or_insert(i64::MIN);
                 *seen = (*seen).max(newest.0);
             }
@@ -117,25 +135,35 @@ impl Engine {
         }
         batches.sort_by_key(|batch| batch.partition);
         let before = past.watermark;
-        past.watermark = before.max(self.watermark_of(&past, names.len()));
+        past.watermark = before.max(self.watermark_of(&past, moves.iter().filter(|moves| **moves).count()));
         let stages = self.job.stages.len();
         let of_all = |watermark: i64| vec![EventTime(watermark); stages];
-        let mut dead = Vec::new();
         let rows: usize = batches.iter().map(EventBatch::rows).sum();
-        let level = index..index + 1;
-        let (emitted, _) =
-            self.run_level(level, &batches, &of_all(before), &of_all(past.watermark), true, &mut dead)?;
-        for (index, emitted) in emitted {
-            let stage = &self.job.stages[index];
-            stage.telemetry.rows_out.add(emitted.len() as u64);
-            self.outputs.write_stage(stage, &emitted, self.epoch.number)?;
-        }
-        self.write_dead(&dead)?;
+        self.run_past(index, &batches, &of_all(before), &of_all(past.watermark), true)?;
         past.next = Epoch(past.next.0 + 1);
         if let Some(stage) = self.progress.stages.iter_mut().find(|stage| stage.id == id) {
             stage.past = Some(past);
         }
         Ok(rows)
+    }
+
+    /// Runs one stage, and writes what comes of it.
+    fn run_past(
+        &mut self,
+        index: usize,
+        batches: &[EventBatch],
+        before: &[EventTime],
+        after: &[EventTime],
+        in_past: bool,
+    ) -> Result<(), EngineError> {
+        let mut dead = Vec::new();
+        let (emitted, _) = self.run_level(index..index + 1, batches, before, after, in_past, &mut dead)?;
+        for (index, emitted) in emitted {
+            let stage = &self.job.stages[index];
+            stage.telemetry.rows_out.add(emitted.len() as u64);
+            self.outputs.write_stage(stage, &emitted, self.epoch.number)?;
+        }
+        self.write_dead(&dead)
     }
 
     /// The watermark that follows from what was read: never ahead of what it was when that came, since a partition that has
