@@ -194,6 +194,7 @@ fn a_project_is_pushed_to_a_running_job_which_tells_of_broken_promises() {
         let folder = project("c");
         let (config, address) = (folder.path().join("job.toml"), free_address());
         std::fs::create_dir(folder.path().join("input")).expect("a folder");
+        std::fs::write(folder.path().join("input/events.ndjson"), "").expect("written");
         let text = format!(
             "[data]\ndir = \"{0}/data\"\n[source]\nkind = \"file\"\npath = \"{0}/input\"\nfollow = true\n\
              [http]\nlisten = \"{address}\"\n[sink.parquet]\n",
