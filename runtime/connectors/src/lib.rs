@@ -11,3 +11,4 @@ pub mod module_store;
 pub mod object_storage;
 
 mod durable;
+mod side_by_side;

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The folder of objects.
 pub(super) struct Objects {
@@ -59,7 +60,9 @@ impl Objects {
     }
 
     fn copy(&self, path: &Path) -> io::Result<Fingerprint> {
-        let temporary = self.folder.join(format!("incoming.{PARTIAL}"));
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.folder.join(format!("incoming-{serial}.{PARTIAL}"));
         let mut output = File::create(&temporary)?;
         let content = durable::copy_hashed(&mut File::open(path)?, &mut output)?;
         if self.has(&content)? {

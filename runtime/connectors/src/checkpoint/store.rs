@@ -8,6 +8,7 @@ use super::remote::Remote;
 use crate::durable::Fingerprint;
 use crate::fail_point::FailPoint;
 use crate::object_storage::ObjectStoreSettings;
+use crate::side_by_side::side_by_side;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -148,11 +149,12 @@ impl Checkpoints {
     fn save_files(&self, epoch: Epoch, folder: &Path) -> Result<(), CheckpointError> {
         (self.fail_point)(BEFORE);
         let known = self.newest_contents()?;
-        let mut files = Vec::new();
-        for path in files_below(folder).map_err(|error| CheckpointError::refused("list", folder, &error))? {
+        let paths = files_below(folder).map_err(|error| CheckpointError::refused("list", folder, &error))?;
+        let kept = side_by_side(paths, |_, path| {
             let content = self.place.keep(&folder.join(&path), known.get(&path))?;
-            files.push(StoredFile { path, content });
-        }
+            Ok(StoredFile { path, content })
+        });
+        let files = kept.into_iter().collect::<Result<Vec<_>, CheckpointError>>()?;
         self.place.sync()?;
         (self.fail_point)(FILES_COPIED);
         self.place.write(&manifest_name(epoch), &Manifest::new(epoch, files).to_bytes())?;

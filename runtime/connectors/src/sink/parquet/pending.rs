@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tidemark_engine::output::{Table, TableKind};
 use tidemark_engine::ports::PortError;
 
-/// Rows of one folder, sorted, in memory.
+/// Rows of one folder, in memory.
 pub(super) struct FolderRows<'a> {
     pub(super) kind: &'a TableKind,
     pub(super) schema: &'a SchemaRef,
@@ -31,8 +31,11 @@ pub(super) struct FolderRows<'a> {
 }
 
 impl FolderRows<'_> {
-    /// Writes the rows to a new file.
-    pub(super) fn write(&self, mut writer: FileWriter) -> Result<durable::Fingerprint, PortError> {
+    /// Sorts the rows and writes them to a new file.
+    pub(super) fn write(mut self, mut writer: FileWriter) -> Result<durable::Fingerprint, PortError> {
+        // Stable: equal rows stay in the order in which they were written.
+        self.rows
+            .sort_by(|a, b| self.views[a.0 as usize].compare(a.1 as usize, &self.views[b.0 as usize], b.1 as usize));
         let mut chunk = ChunkBuilder::default();
         for batch in self.batches {
             chunk.add_batch(batch.clone());
@@ -135,10 +138,12 @@ impl Pending {
         let create = durable::create_folders(&self.spill_folder);
         create.map_err(|error| durable::port_error("create", &self.spill_folder, &error))?;
         let mut written = Vec::new();
-        for (place, rows) in self.folders(folders)?.iter().enumerate() {
+        for (place, rows) in self.folders(folders)?.into_iter().enumerate() {
             let path = self.spill_folder.join(format!("{:06}-{place:06}.parquet", self.spills));
-            rows.write(FileWriter::create(&path, rows.kind, rows.schema.clone(), settings)?)?;
-            written.push((rows.folder.clone(), rows.kind.clone(), path));
+            let (folder, kind) = (rows.folder.clone(), rows.kind.clone());
+            let writer = FileWriter::create(&path, &kind, rows.schema.clone(), settings)?;
+            rows.write(writer)?;
+            written.push((folder, kind, path));
         }
         for (folder, kind, path) in written {
             self.runs.entry(folder).or_insert_with(|| (kind, Vec::new())).1.push(path);
@@ -188,12 +193,6 @@ impl PendingTable {
                 };
                 found[place].rows.push((batch_place as u32, row as u32));
             }
-        }
-        for folder in &mut found {
-            // Stable: equal rows stay in the order in which they were written.
-            folder.rows.sort_by(|a, b| {
-                self.views[a.0 as usize].compare(a.1 as usize, &self.views[b.0 as usize], b.1 as usize)
-            });
         }
         Ok(found)
     }

@@ -6,6 +6,7 @@ use super::handle::{Handle, PreparedFile, staged_path, staging_folder};
 use super::merging::{self, Merging, Round, merge_files};
 use super::{ParquetSink, step};
 use crate::durable::{self, Fingerprint};
+use crate::side_by_side::side_by_side;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,20 @@ impl ParquetSink {
     pub(super) fn stage(&mut self, epoch: Epoch) -> Result<Handle, PortError> {
         let mut staging = Staging::open(self.storage.scratch(), epoch)?;
         if self.pending.runs().is_empty() {
-            for rows in self.pending.folders(&mut self.folders)? {
-                let path = staging.next_path()?;
-                let writer = FileWriter::create(&path, rows.kind, rows.schema.clone(), &self.settings)?;
-                staging.add(&rows.folder, FileName::of_epoch(epoch), rows.write(writer)?);
+            let rows = self.pending.folders(&mut self.folders)?;
+            let names: Vec<String> = rows.iter().map(|rows| rows.folder.clone()).collect();
+            if !rows.is_empty() {
+                staging.create()?;
+            }
+            let settings = &self.settings;
+            // Epochs wait for this, and other threads do, too: files are written side by side.
+            let written = side_by_side(rows, |place, rows| {
+                let path = staged_path(&staging.folder, place);
+                let writer = FileWriter::create(&path, rows.kind, rows.schema.clone(), settings)?;
+                rows.write(writer)
+            });
+            for (folder, content) in names.iter().zip(written) {
+                staging.add(folder, FileName::of_epoch(epoch), content?);
                 self.reach_once(staging.handle.files.len(), step::PREPARE_STAGED);
             }
         } else {
@@ -113,11 +124,15 @@ impl Staging {
         Ok(Self { folder, handle: Handle::new(epoch) })
     }
 
+    fn create(&self) -> Result<(), PortError> {
+        let created = durable::create_folders(&self.folder);
+        created.map_err(|error| durable::port_error("create", &self.folder, &error))
+    }
+
     /// Where the next file is to be written.
     fn next_path(&self) -> Result<PathBuf, PortError> {
         if self.handle.files.is_empty() {
-            let created = durable::create_folders(&self.folder);
-            created.map_err(|error| durable::port_error("create", &self.folder, &error))?;
+            self.create()?;
         }
         Ok(staged_path(&self.folder, self.handle.files.len()))
     }
