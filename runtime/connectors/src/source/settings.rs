@@ -64,7 +64,7 @@ pub struct ReadSettings {
 
 impl Default for ReadSettings {
     fn default() -> Self {
-        Self { decoders: 1, prefetch: 6, max_record_bytes: 1 << 20 }
+        Self { decoders: 1, prefetch: 4, max_record_bytes: 1 << 20 }
     }
 }
 

@@ -134,12 +134,12 @@ fn read_settings(mut section: Section<'_>) -> ReadSettings {
     read
 }
 
-/// A decoding thread for two cores: decoding is somewhat less than half of the work. None on a single core, where a second
-/// thread only takes time from the first.
+/// One decoding thread per core, since decoding is most of the work; none on a single core, where a second thread only
+/// takes time from the first.
 fn default_decoders() -> usize {
     match std::thread::available_parallelism().map_or(1, NonZero::get) {
         1 => 0,
-        cores => cores.div_ceil(2).min(ReadSettings::MAX_DECODERS),
+        cores => cores.min(ReadSettings::MAX_DECODERS),
     }
 }
 
