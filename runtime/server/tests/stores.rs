@@ -3,13 +3,17 @@
 
 mod support;
 
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use std::{fs, io};
 use support::job::{TIDEMARK, fail_points, metrics_folder, tree_of};
+use support::live::{free_address, request};
 use test_clickhouse::{Server, scratch};
 use test_s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 
@@ -375,4 +379,62 @@ fn sql_reads_the_cold_store_by_configuration() {
     let found = String::from_utf8_lossy(&run.stdout).into_owned();
     let expected = format!("{},", sum.iter().sum::<u64>());
     assert!(found.lines().nth(1).is_some_and(|line| line.starts_with(&expected)), "{found}: {run:?}");
+}
+
+/// A service that answers for a job that does not run.
+struct Serving(std::process::Child, SocketAddr);
+
+impl Serving {
+    fn start(config: &Path, data: &Path) -> Self {
+        let address = free_address();
+        let mut command = Command::new(TIDEMARK);
+        command.arg("serve").arg(config).arg("--data").arg(data).env("TIDEMARK_HTTP_LISTEN", address.to_string());
+        let serving = Self(command.stderr(Stdio::null()).spawn().expect("starts"), address);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while request(address, "GET", "/readyz", "", b"").is_none_or(|(status, _)| status != 200) {
+            assert!(Instant::now() < deadline, "it does not answer");
+        }
+        serving
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let (status, answer) = request(self.1, "GET", path, "", b"").expect("an answer");
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_api_answers_the_same_from_either_store() {
+    let test = "stores::the_api_answers_the_same_from_either_store";
+    let Some(hot) = test_clickhouse::shared(test) else { return };
+    let stores = Stores::start(hot);
+    let job = stores.job("undisturbed");
+    job.finish("a run to be asked about");
+    // The same job without the hot store is answered for from the cold one.
+    let text = fs::read_to_string(&job.config).expect("readable");
+    let (before, rest) = text.split_once("[sink.clickhouse]").expect("it has one");
+    let (_, metrics) = rest.split_once("[[metric]]").expect("it has metrics");
+    let cold_only = job.config.with_extension("cold.toml");
+    fs::write(&cold_only, format!("{before}[[metric]]{metrics}")).expect("written");
+    let (hot, cold) = (Serving::start(&job.config, &job.data), Serving::start(&cold_only, &job.data));
+    for metric in METRICS {
+        for question in ["rows?limit=500&order=asc", "rows?limit=7&order=desc", "latest?limit=20"] {
+            let path = format!("/api/v1/metrics/{metric}/{question}");
+            let answer = hot.get(&path);
+            assert!(answer.to_string().contains("row_id"), "{path}: {answer}");
+            assert_eq!(answer, cold.get(&path), "{path}");
+        }
+    }
+    let count = job.query("SELECT count() FROM dead_letters");
+    assert_ne!(count, "0");
+    assert_eq!(hot.get("/api/v1/dead-letters?limit=50"), cold.get("/api/v1/dead-letters?limit=50"));
 }
