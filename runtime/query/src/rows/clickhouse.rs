@@ -36,7 +36,7 @@ impl ClickHouseStore {
     /// The answer with the columns of `schema`; no rows where the table is not there yet.
     fn select(&self, query: &str, rows: usize, schema: &SchemaRef, bounds: Bounds) -> Result<RecordBatch, QueryError> {
         let limits = self.limits(rows, bounds);
-        let batches = match self.reader.query(query, limits) {
+        let batches = match self.reader.select(query, limits) {
             Ok((_, batches)) => batches,
             Err(ReadError::Missing(_)) => Vec::new(),
             Err(error) => return Err(of(error)),

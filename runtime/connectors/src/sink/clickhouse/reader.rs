@@ -73,8 +73,18 @@ impl ClickHouseReader {
         Some(if self.has_cold { format!("{name}__all") } else { name })
     }
 
-    /// Answers `query`. Rows that were replaced are left out, and nothing can be changed.
+    /// Answers a query of somebody else's. Rows that were replaced are left out, and nothing can be changed, its limits
+    /// included; nor can views over cold rows be read, which ask for files.
     pub fn query(&self, query: &str, limits: ReadLimits) -> Result<Answer, ReadError> {
+        self.ask(query, limits, "1")
+    }
+
+    /// The same for a query of our own, which changes no settings: it may read views over cold rows.
+    pub fn select(&self, query: &str, limits: ReadLimits) -> Result<Answer, ReadError> {
+        self.ask(query, limits, "2")
+    }
+
+    fn ask(&self, query: &str, limits: ReadLimits, readonly: &str) -> Result<Answer, ReadError> {
         let left = limits.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(ReadError::Limit("time"));
@@ -91,7 +101,7 @@ impl ClickHouseReader {
             ("output_format_arrow_string_as_string", "0".to_owned()),
             ("output_format_arrow_low_cardinality_as_dictionary", "0".to_owned()),
             ("output_format_arrow_compression_method", "none".to_owned()),
-            ("readonly", "1".to_owned()),
+            ("readonly", readonly.to_owned()),
         ];
         // The server ends a query by itself; one that does not answer at all is given up a little later.
         let patience = left + Duration::from_secs(1);
