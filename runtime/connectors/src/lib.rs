@@ -11,4 +11,5 @@ pub mod module_store;
 pub mod object_storage;
 
 mod durable;
+mod own_runtime;
 mod side_by_side;

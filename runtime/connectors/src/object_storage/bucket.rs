@@ -2,6 +2,7 @@
 
 use super::{ObjectStoreSettings, Objects};
 use crate::durable;
+use crate::own_runtime::OwnRuntime;
 use bytes::Bytes;
 use futures_util::stream::TryStreamExt;
 use object_store::path::Path as ObjectPath;
@@ -20,14 +21,14 @@ pub(crate) struct Bucket {
     prefix: ObjectPath,
     /// For messages: holds no credentials.
     url: String,
-    runtime: tokio::runtime::Runtime,
+    runtime: OwnRuntime,
 }
 
 impl Bucket {
     /// Opens no connection yet.
     pub(crate) fn open(settings: &ObjectStoreSettings) -> Result<Self, PortError> {
         let (store, prefix) = settings.connect()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = OwnRuntime::start();
         let runtime = runtime.map_err(|error| PortError::Stop(format!("cannot talk to {}: {error}", settings.url)))?;
         Ok(Self { store, prefix, url: settings.url.trim_end_matches('/').to_owned(), runtime })
     }

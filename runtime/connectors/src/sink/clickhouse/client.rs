@@ -5,6 +5,7 @@
 //! writers do not come back in step after a failure.
 
 use super::settings::ClickHouseSettings;
+use crate::own_runtime::OwnRuntime;
 use crate::sink::secret::Secret;
 use bytes::Bytes;
 use clickhouse::Compression;
@@ -16,7 +17,6 @@ use serde::de::DeserializeOwned;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tidemark_engine::ports::PortError;
-use tokio::runtime::Runtime;
 
 /// Attempts before the caller is told, with pauses from [`FIRST_PAUSE`] that double up to [`LONGEST_PAUSE`].
 const ATTEMPTS: u32 = 4;
@@ -90,30 +90,12 @@ pub(super) struct Client {
     timeout: Duration,
 }
 
-/// A runtime that may be dropped anywhere, by asynchronous code as well: nothing is waited for.
-struct OwnRuntime(Option<Runtime>);
-
-impl OwnRuntime {
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0.as_ref().expect("taken only when it is dropped").block_on(future)
-    }
-}
-
-impl Drop for OwnRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 impl Client {
     /// Opens no connection yet. The settings have no mistakes.
     pub(super) fn new(settings: &ClickHouseSettings) -> Result<Self, PortError> {
         let password = Secret::read(settings.password_file.as_deref(), &settings.password_env)?;
         let stop = |error: std::io::Error| PortError::Stop(format!("cannot talk to {}: {error}", settings.url));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(stop)?;
-        let runtime = OwnRuntime(Some(runtime));
+        let runtime = OwnRuntime::start().map_err(stop)?;
         let http = if settings.url.starts_with("https:") {
             let tls = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots().map_err(stop)?;
             pooled(tls.https_only().enable_http1().build())
