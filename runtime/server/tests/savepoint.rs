@@ -139,6 +139,7 @@ fn rows_that_are_derived_again_elsewhere_are_those_that_were_written() {
         assert_eq!(rows(&into), written);
     }
     assert_refused(&replay("jitter-coefficient", "replayed-jitter-coefficient", &[]), &["is there already"]);
+    assert_refused(&replay("jitter", "nowhere", &[]), &["no metric jitter", "jitter-coefficient"]);
     let nobody = replay("jitter-coefficient", "nobody", &["--key", "nobody"]).fine();
     assert!(nobody.stdout.starts_with("0 rows"), "{nobody:#?}");
 }

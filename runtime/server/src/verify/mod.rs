@@ -46,7 +46,7 @@ const QUERY_BYTES: usize = 1 << 30;
 pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path) -> anyhow::Result<Report> {
     let store = row_store::files(config, QUERY_BYTES);
     let (mut report, derived) = (None, store.clone());
-    run_again(config, host, scratch, |since, _| {
+    run_again(config, host, scratch, |since| {
         let shared = Arc::new(Mutex::new(Report::new(since, selection)));
         report = Some(shared.clone());
         Ok(Box::new(Comparing::new(derived, shared)))
@@ -70,12 +70,14 @@ pub fn replay(
         bail!("{} is there already: name a folder that is not", into.display());
     }
     let (mut written, metric) = (None, selection.metric.clone());
-    run_again(config, host, scratch, |since, progress| {
-        let columns = progress.columns.get(&metric).cloned();
+    let known = MetricTables::read(&config.data.dir)?.metrics;
+    let Some(columns) = known.get(&metric).cloned() else {
+        let names: Vec<String> = known.into_keys().collect();
+        bail!("this job has had no metric {metric}; there are {}", names.join(", "));
+    };
+    run_again(config, host, scratch, |since| {
         let sink = Writing::open(into, config.sinks.parquet.clone().unwrap_or_default(), selection, since)?;
-        if let Some(columns) = columns {
-            MetricTables::add(into, [(metric.clone(), columns)])?;
-        }
+        MetricTables::add(into, [(metric, columns)])?;
         written = Some(sink.written());
         Ok(Box::new(sink))
     })?;
@@ -83,13 +85,13 @@ pub fn replay(
     Ok(*written.lock().map_err(|_| anyhow::anyhow!("the sink failed"))?)
 }
 
-/// Runs the epochs again that the tick log has since the oldest checkpoint, into the sink that `sink` makes of the epoch
-/// of that checkpoint and of what was committed with it.
+/// Runs the epochs again that the tick log has since the oldest checkpoint, into the sink that `sink` makes for what comes
+/// after that one's epoch.
 fn run_again(
     config: &Config,
     host: Host,
     scratch: &Path,
-    sink: impl FnOnce(Epoch, &Progress) -> anyhow::Result<Box<dyn Sink>>,
+    sink: impl FnOnce(Epoch) -> anyhow::Result<Box<dyn Sink>>,
 ) -> anyhow::Result<()> {
     if !config.archive.enabled || config.sinks.parquet.is_none() {
         bail!("rows are derived from the archive, which this job does not keep: turn on [archive] and [sink.parquet]");
@@ -124,7 +126,7 @@ fn run_again(
     for (epoch, record) in &records {
         log.append(*epoch, record)?;
     }
-    let sink = sink(progress.epoch, &last_progress(config).unwrap_or_else(|| progress.clone()))?;
+    let sink = sink(progress.epoch)?;
     let telemetry = Arc::new(Telemetry::default());
     let exporter = Arc::new(Exporter::new(&config.job.name, telemetry.clone()));
     let modules = wiring::open_modules(config)?;
@@ -154,11 +156,4 @@ fn run_again(
         engine.step()?;
     }
     Ok(())
-}
-
-/// What the job has committed last, with the columns of every table; `None` where its state is not there.
-fn last_progress(config: &Config) -> Option<Progress> {
-    let settings = StateSettings { path: config.data.state(), ..config.state.clone() };
-    let state = config.data.state().is_dir().then(|| RocksState::open(&settings, config.job.key_groups).ok())??;
-    Progress::load(&state).ok()?
 }
