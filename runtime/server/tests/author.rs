@@ -35,11 +35,7 @@ fn in_project(folder: &TempDir, arguments: &[&str]) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemark"));
     let output = command.args(arguments).current_dir(folder.path().join("slow-requests")).env("PATH", search_path());
     let output = output.output().expect("the binary starts");
-    Run {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Run::from(output)
 }
 
 /// Runs a shell command in the project, which must go well.

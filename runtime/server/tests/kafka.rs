@@ -4,9 +4,8 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Instant;
+use support::get;
 use support::kafka::{Bench, Running, comparable, sorted};
 use test_kafka::outside::{LONG, fresh};
 
@@ -128,14 +127,6 @@ fn assert_alike(found: &[String], expected: &[String]) {
             assert!(close, "{name}: {found:?}\nis not\n{expected:?}");
         }
     }
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("connected");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
 }
 
 #[test]

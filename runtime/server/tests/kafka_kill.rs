@@ -6,9 +6,8 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::job::TIDEMARK;
+use support::job::fail_points;
 use support::kafka::{Bench, Input, Running};
 use test_kafka::outside::fresh;
 
@@ -80,14 +79,12 @@ fn undisturbed(bench: &Bench, input: &Input) -> Vec<Vec<String>> {
 
 /// The steps that an epoch between topics reaches, in its order.
 fn steps() -> Vec<String> {
-    let output = Command::new(TIDEMARK).arg("fail-points").output().expect("starts");
-    let steps = String::from_utf8_lossy(&output.stdout).into_owned();
-    let passed = |step: &&str| {
+    let passed = |step: &String| {
         ["engine.tick.", "engine.epoch.", "engine.checkpoint.", "kafka.", "checkpoint."]
             .iter()
             .any(|start| step.starts_with(start))
     };
-    steps.split_whitespace().filter(passed).map(str::to_owned).collect()
+    fail_points().into_iter().filter(passed).collect()
 }
 
 #[test]

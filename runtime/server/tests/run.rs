@@ -3,10 +3,9 @@
 mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use support::{Run, text, tidemark, tidemark_in};
+use support::{Run, get, text, tidemark, tidemark_in};
 
 const ARCHIVE: &str = "[job]\nname = \"archive\"\n[source]\nkind = \"file\"\npath = \"events.ndjson\"\n\
                        [tick]\nrecords = 100\n[epoch]\nrecords = 1000\n[checkpoint]\nevery = 2\n";
@@ -77,14 +76,6 @@ impl Running {
         let code = self.child.wait().expect("it ends").code();
         Run { code, stdout: String::new(), stderr }
     }
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("connected");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
 }
 
 #[test]

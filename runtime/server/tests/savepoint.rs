@@ -43,11 +43,7 @@ impl Job {
         command.env("TIDEMARK_WORKERS", workers).env_remove("TIDEMARK_KILL_AT");
         kill_at.map(|point| command.env("TIDEMARK_KILL_AT", point));
         let output = command.output().expect("the binary starts");
-        Run {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Run::from(output)
     }
 
     /// `tidemark savepoint` on the folder `data`.

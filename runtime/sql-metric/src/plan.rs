@@ -21,20 +21,7 @@ use tidemark_engine::descriptor::{
     Unmatched, WindowSpec,
 };
 use tidemark_engine::ids::Digest;
-
-/// Names that every row has already.
-const ROW_COLUMNS: [&str; 10] = [
-    "key",
-    "window_start",
-    "window_end",
-    "event_time",
-    "module",
-    "version",
-    "digest",
-    "config_digest",
-    "epoch",
-    "row_id",
-];
+use tidemark_engine::output::common_fields;
 
 /// The version of what statements mean. Part of every digest: the same digest means the same rows.
 const MEANING: u32 = 1;
@@ -246,7 +233,7 @@ impl<'a> Round<'a> {
             _ => return self.binder.wrong(expression, "name the column: … AS name"),
         };
         let position = Position::start_of(alias.map_or_else(|| expression.span(), |alias| alias.span));
-        if ROW_COLUMNS.contains(&name.as_str()) {
+        if common_fields().iter().any(|field| *field.name() == name) {
             return self
                 .binder
                 .wrong_at(position, format!("every row has a column {name} already: use AS another_name"));

@@ -203,11 +203,7 @@ fn with_token(folder: &Path, token: &str) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemark"));
     command.args(["run", "job.toml"]).current_dir(folder).env("LINEAGE_TOKEN", token).env_remove("TIDEMARK_KILL_AT");
     let output = command.output().expect("the binary starts");
-    Run {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Run::from(output)
 }
 
 /// Holds events against our own schema, and against the specification's own where it is at hand.

@@ -7,8 +7,10 @@ pub mod openapi;
 pub mod service;
 pub mod kafka;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// What a command printed and how it ended.
 #[derive(Debug)]
@@ -28,6 +30,25 @@ impl Run {
     }
 }
 
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// What a service answers to a request, head and all.
+pub fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("connected");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
 /// Runs `tidemark` with these arguments.
 pub fn tidemark(arguments: &[&str]) -> Run {
     tidemark_in(Path::new("."), arguments)
@@ -41,11 +62,7 @@ pub fn tidemark_in(folder: &Path, arguments: &[&str]) -> Run {
         .env_remove("TIDEMARK_KILL_AT")
         .output()
         .expect("the binary starts");
-    Run {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Run::from(output)
 }
 
 /// A path as text.
