@@ -8,6 +8,7 @@ use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
 use tidemark_dataflow::EventTime;
+use tidemark_dataflow::watermark::Mark;
 
 /// The records of one block as they came, for the archive and for dead letters: ranges of one shared buffer.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +29,7 @@ impl RawRecords {
 }
 
 /// What a block says of the watermark of its partition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Carried {
     /// Nothing, as raw events do: it follows from their times.
     #[default]
@@ -37,13 +38,15 @@ pub enum Carried {
     Later,
     /// It is this, behind everything in the block, in milliseconds.
     At(i64),
+    /// Several write the partition, and these said how far they are, behind everything of theirs in the block.
+    Marks(Arc<[Mark]>),
 }
 
 impl Carried {
     /// Whether there is a new watermark.
     #[must_use]
-    pub fn is_news(self) -> bool {
-        matches!(self, Self::At(_))
+    pub fn is_news(&self) -> bool {
+        matches!(self, Self::At(_) | Self::Marks(_))
     }
 }
 

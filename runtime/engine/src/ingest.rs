@@ -175,6 +175,13 @@ impl Ingest {
         self.lanes.iter().map(|lane| lane.again.as_ref())
     }
 
+    /// Places of the partitions that several write, and who they are.
+    pub(crate) fn written_by(&self) -> impl Iterator<Item = (usize, &[String])> {
+        let lanes = self.lanes.iter().enumerate();
+        let families = lanes.filter_map(|(index, lane)| Some((index, self.source.written_by(lane.place?))));
+        families.filter(|(_, families)| !families.is_empty())
+    }
+
     /// Where reading of each partition goes on, by place.
     pub(crate) fn positions(&self) -> impl Iterator<Item = Offset> {
         self.lanes.iter().map(|lane| lane.position)

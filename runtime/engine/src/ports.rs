@@ -97,6 +97,12 @@ pub trait Source: Send {
         None
     }
 
+    /// Who writes `partition`, if several do, each of whom says how far it is: the names of what they read. The watermark
+    /// waits for all of them. A function of the partition's name.
+    fn written_by(&self, _partition: Partition) -> &[String] {
+        &[]
+    }
+
     /// Whether a partition that has nothing is known to have nothing. Where nobody answers, silence says nothing, and no
     /// partition is idle for it.
     fn reachable(&self) -> bool {
@@ -138,6 +144,10 @@ pub trait Sink: Send {
     /// The source's watermark behind the epoch that is prepared next, in milliseconds: for sinks whose readers need it. Not called before
     /// there is one.
     fn watermark(&mut self, _watermark_ms: i64) {}
+
+    /// Whether the source is silent behind the epoch that is prepared next, so that readers of the sink who wait for several
+    /// writers need not wait for this one.
+    fn idle(&mut self, _idle: bool) {}
 
     /// Makes the rows of `epoch` durable. The handle is what [`Sink::finalise`] needs after a restart.
     fn prepare(&mut self, epoch: Epoch) -> Result<Vec<u8>, PortError>;

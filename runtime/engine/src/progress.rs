@@ -8,7 +8,7 @@ use crate::ports::{CommittedState, PortError, StateBackend};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidemark_dataflow::EventTime;
-use tidemark_dataflow::watermark::{Activity, PartitionProgress, Watermarks};
+use tidemark_dataflow::watermark::{Activity, Family, PartitionProgress, Watermarks, Writers};
 
 const KEY: &[u8] = b"progress";
 const FORMAT: u32 = 2;
@@ -104,6 +104,18 @@ pub struct PartitionState {
     pub max_seen: i64,
     /// `active`, `idle` or `ended`.
     pub activity: String,
+    /// Of a partition that several write: what each said last, by what the writers read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub writers: BTreeMap<String, FamilyState>,
+}
+
+/// The writers of a partition that read one topic.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct FamilyState {
+    /// How many there are; 0 while none was heard of.
+    pub count: u32,
+    /// The watermark of each that was heard of, in ms, and whether it is idle.
+    pub said: BTreeMap<u32, (i64, bool)>,
 }
 
 impl Progress {
@@ -181,7 +193,15 @@ impl Progress {
                 _ => Activity::Active,
             },
         });
-        Watermarks::restore(bound_ms, partitions.collect(), EventTime(self.watermark))
+        let writers = self.partitions.iter().enumerate().filter(|(_, partition)| !partition.writers.is_empty());
+        let writers = writers.map(|(place, partition)| {
+            let families = partition.writers.iter().map(|(name, family)| {
+                let said = family.said.iter().map(|(writer, (at, idle))| (*writer, (EventTime(*at), *idle)));
+                (name.clone(), Family { count: family.count, said: said.collect() })
+            });
+            (place, Writers { families: families.collect() })
+        });
+        Watermarks::restore(bound_ms, partitions.collect(), writers.collect(), EventTime(self.watermark))
     }
 
     pub(crate) fn keep_watermarks(&mut self, watermarks: &Watermarks) {
@@ -194,6 +214,14 @@ impl Progress {
                 Activity::Ended => "ended",
             }
             .to_owned();
+        }
+        for (place, writers) in watermarks.writers() {
+            let Some(partition) = self.partitions.get_mut(*place) else { continue };
+            let families = writers.families.iter().map(|(name, family)| {
+                let said = family.said.iter().map(|(writer, (at, idle))| (*writer, (at.0, *idle)));
+                (name.clone(), FamilyState { count: family.count, said: said.collect() })
+            });
+            partition.writers = families.collect();
         }
     }
 }

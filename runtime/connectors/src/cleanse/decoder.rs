@@ -60,7 +60,7 @@ impl Decoder {
 
     /// Decodes a block: every record becomes a row or a dead letter.
     pub fn decode(&mut self, block: &RawBlock) -> EventBatch {
-        let RawBlock { partition, start, end, ref buffer, ref records, ref enrichments, watermark } = *block;
+        let RawBlock { partition, start, end, ref buffer, ref records, ref enrichments, ref watermark } = *block;
         let count = records.len();
         let mut batch = EventBatch {
             partition,
@@ -73,7 +73,7 @@ impl Decoder {
             interest: Vec::with_capacity(count),
             type_ids: Vec::with_capacity(count),
             raw: RawRecords { buffer: Bytes::new(), ranges: Vec::with_capacity(count) },
-            watermark,
+            watermark: watermark.clone(),
             ..EventBatch::default()
         };
         self.types.next_block();

@@ -20,6 +20,10 @@ pub(crate) const ENRICHMENT_HEADER: &str = "tidemark-enrichment";
 /// The header of a record without a value that says how far event time has come: milliseconds since 1970, in digits.
 pub(crate) const WATERMARK_HEADER: &str = "tidemark-watermark";
 
+/// The header of such a record that says who writes it, where several do: what it reads, which partition of it, of how
+/// many, as in `events/3/8`; behind them `/idle` if it has nothing to write for now.
+pub(crate) const WRITER_HEADER: &str = "tidemark-writer";
+
 /// Whether a topic can have this name.
 pub(crate) fn is_topic_name(text: &str) -> bool {
     let fits = (1..=249).contains(&text.len()) && text != "." && text != "..";

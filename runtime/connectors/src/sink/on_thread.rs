@@ -33,6 +33,7 @@ enum Request {
     Finalise(Epoch, Vec<u8>, Sender<Result<(), PortError>>),
     Positions(Positions),
     Watermark(i64),
+    Idle(bool),
     /// Answers whether the sink needs rows again.
     Recover(Epoch, Option<Vec<u8>>, Sender<Result<bool, PortError>>),
 }
@@ -107,6 +108,10 @@ impl Sink for SinkOnThread {
         let _ = self.send(Request::Watermark(watermark_ms));
     }
 
+    fn idle(&mut self, idle: bool) {
+        let _ = self.send(Request::Idle(idle));
+    }
+
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
         self.needs_rows = self.ask(|answer| Request::Recover(committed, handle.map(<[u8]>::to_vec), answer))?;
         Ok(())
@@ -149,6 +154,7 @@ impl Writer {
                 }
                 Request::Positions(positions) => self.sink.positions(&positions),
                 Request::Watermark(watermark_ms) => self.sink.watermark(watermark_ms),
+                Request::Idle(idle) => self.sink.idle(idle),
                 Request::Prepare(epoch, answer) => {
                     *self.failure.lock() = None;
                     let prepared = self.write_all().and_then(|()| self.sink.prepare(epoch));

@@ -16,6 +16,7 @@ use crate::ids::Epoch;
 use crate::ports::MetaBatch;
 use crate::progress::PartitionState;
 use crate::tick_log::EpochRecord;
+use std::collections::BTreeMap;
 use std::time::Instant;
 use tidemark_dataflow::EventTime;
 
@@ -63,7 +64,11 @@ impl Engine {
     fn reached(&self) -> Reached {
         // Behind the end of the source the watermark goes on to the end of time, which is no news for anybody else.
         let watermark = self.progress.drain.is_none().then(|| self.watermarks.current());
-        Reached { positions: self.ingest.committing(), watermark: watermark.filter(|at| *at != EventTime::MIN) }
+        Reached {
+            positions: self.ingest.committing(),
+            watermark: watermark.filter(|at| *at != EventTime::MIN),
+            idle: self.watermarks.all_idle(),
+        }
     }
 
     /// The commit point: one synced write of everything that the epoch changed. Returns whether stages have ended with it.
@@ -93,6 +98,7 @@ impl Engine {
                 position,
                 max_seen: EventTime::MIN.0,
                 activity: "active".to_owned(),
+                writers: BTreeMap::new(),
             })
             .collect();
         self.progress.keep_watermarks(&self.watermarks);

@@ -32,6 +32,8 @@ pub(super) struct Reached {
     pub(super) positions: Positions,
     /// The source's watermark, once there is one and until the source has ended.
     pub(super) watermark: Option<EventTime>,
+    /// Whether the source is silent.
+    pub(super) idle: bool,
 }
 
 struct Outlet {
@@ -118,6 +120,7 @@ impl Outputs {
             if let Some(watermark) = reached.watermark {
                 sink.watermark(watermark.0);
             }
+            sink.idle(reached.idle);
             let handle = retry(patience, || sink.prepare(epoch))?;
             handles.retain(|(name, _)| name != sink.name());
             handles.push((sink.name().to_owned(), handle));

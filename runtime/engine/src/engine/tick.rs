@@ -21,6 +21,9 @@ impl Engine {
         let mut dead: Vec<DeadLetter> = Vec::new();
         let partitions = self.ingest.names().count();
         self.watermarks.ensure(partitions);
+        for (place, families) in self.ingest.written_by() {
+            self.watermarks.expect(place, families);
+        }
         let again: Vec<Option<Again>> = self.ingest.again().map(Option::<&Again>::cloned).collect();
         for index in (0..partitions).filter(|index| again[*index].is_some()) {
             // The time of what is submitted again has passed: it neither moves the watermark nor holds it back.
@@ -40,9 +43,11 @@ impl Engine {
             }
             let newest = batch.newest_event_time();
             self.progress.newest_seen = self.progress.newest_seen.max(newest.map_or(i64::MIN, |newest| newest.0));
-            match (batch.watermark, newest.filter(|_| again.is_none())) {
-                (Carried::Nothing, Some(newest)) => self.watermarks.observe(batch.partition.0 as usize, newest),
-                (Carried::At(watermark), _) => self.watermarks.carry(batch.partition.0 as usize, EventTime(watermark)),
+            let place = batch.partition.0 as usize;
+            match (&batch.watermark, newest.filter(|_| again.is_none())) {
+                (Carried::Nothing, Some(newest)) => self.watermarks.observe(place, newest),
+                (Carried::At(watermark), _) => self.watermarks.carry(place, EventTime(*watermark)),
+                (Carried::Marks(marks), _) => marks.iter().for_each(|mark| self.watermarks.hear(place, mark)),
                 _ => {}
             }
         }

@@ -144,6 +144,10 @@ impl Sink for Selected {
         self.sink.watermark(watermark_ms);
     }
 
+    fn idle(&mut self, idle: bool) {
+        self.sink.idle(idle);
+    }
+
     fn recover(&mut self, committed: Epoch, handle: Option<&[u8]>) -> Result<(), PortError> {
         self.sink.recover(committed, handle)
     }

@@ -71,9 +71,10 @@ impl Cluster {
             if let Some(mistake) = bad_topic(topic) {
                 return Err(PortError::Stop(format!("sink.kafka: {mistake}")));
             }
-            if !self.is_there(topic)? {
+            if self.partitions_of(topic)? == 0 {
                 self.create(topic)?;
             }
+            self.check_partitions(topic)?;
             let limits = self.describe(ResourceSpecifier::Topic(topic))?;
             let most = limits.and_then(|limits| limits.get("max.message.bytes")?.value.as_ref()?.parse().ok());
             self.topics.insert(topic.clone(), most);
@@ -86,12 +87,27 @@ impl Cluster {
         self.topics.get(topic).copied().flatten()
     }
 
-    fn is_there(&self, topic: &str) -> Result<bool, PortError> {
+    /// Where keys belong to partitions, another number of them would lead keys astray.
+    fn check_partitions(&self, topic: &str) -> Result<(), PortError> {
+        let Some(create) = self.create.as_ref().filter(|create| create.exact) else { return Ok(()) };
+        let found = self.partitions_of(topic)?;
+        if i32::try_from(found) == Ok(create.partitions) {
+            return Ok(());
+        }
+        Err(PortError::Stop(format!(
+            "topic {topic} has {found} partitions, and this job shares its keys out among {}: put the number back that the \
+             job was started with, or start it under another name",
+            create.partitions
+        )))
+    }
+
+    /// How many partitions a topic has; 0 if it is not there.
+    fn partitions_of(&self, topic: &str) -> Result<usize, PortError> {
         let metadata = self.look(Some(topic))?;
         let error = metadata.topics().first().and_then(|topic| topic.error()).map(Code::from);
         match error {
-            None => Ok(metadata.topics().first().is_some_and(|topic| !topic.partitions().is_empty())),
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(false),
+            None => Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len())),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(0),
             Some(code) => {
                 Err(self.connection.error(&format!("write to topic {topic}"), &KafkaError::MetadataFetch(code)))
             }
@@ -122,7 +138,7 @@ impl Cluster {
             }
         }
         let deadline = Instant::now() + KNOWN_WITHIN;
-        while !self.is_there(topic)? {
+        while self.partitions_of(topic)? == 0 {
             if Instant::now() > deadline {
                 return Err(PortError::Retry(format!(
                     "Kafka: topic {topic} was created, but the brokers do not know it"

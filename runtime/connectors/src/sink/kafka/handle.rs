@@ -27,6 +27,9 @@ pub(super) struct Handle {
     /// How far event time has come, to be told to the readers of the cleansed events.
     #[serde(default)]
     pub(super) marks: Option<Marks>,
+    /// The same for the readers of the exchange.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) exchange: Vec<Marks>,
 }
 
 /// A record without a value for each partition of `topic`.
@@ -34,8 +37,25 @@ pub(super) struct Handle {
 #[serde(deny_unknown_fields)]
 pub(super) struct Marks {
     pub(super) topic: String,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970; `i64::MIN` where there is no watermark yet.
     pub(super) watermark_ms: i64,
+    /// Who says so, where several write the topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) writer: Option<MarkWriter>,
+}
+
+/// One of several writers of a topic.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MarkWriter {
+    /// The topic that it reads.
+    pub(super) family: String,
+    /// The partition of it that it reads.
+    pub(super) writer: u32,
+    /// How many partitions there are.
+    pub(super) writers: u32,
+    /// Whether it has nothing to write for now.
+    pub(super) idle: bool,
 }
 
 /// How far a partition of the source was read: topic, partition and the offset that comes next.
@@ -48,13 +68,15 @@ impl Handle {
         marker_topic: String,
         positions: Vec<Position>,
         marks: Option<Marks>,
+        exchange: Vec<Marks>,
     ) -> Self {
-        Self { format: FORMAT, epoch, content, marker_topic, positions, marks }
+        Self { format: FORMAT, epoch, content, marker_topic, positions, marks, exchange }
     }
 
     /// Whether there is nothing to publish.
     pub(super) fn is_empty(&self) -> bool {
-        self.content.records == 0 && self.positions.is_empty() && self.marks.is_none()
+        let is_silent = self.marks.is_none() && self.exchange.is_empty();
+        self.content.records == 0 && self.positions.is_empty() && is_silent
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {

@@ -28,6 +28,7 @@
 
 mod cluster;
 mod event_key;
+mod exchange;
 mod handle;
 mod marker;
 mod note;
@@ -38,6 +39,7 @@ mod recovery;
 mod settings;
 mod telemetry;
 
+pub use exchange::{ExchangeRoute, ExchangeSettings};
 pub use handle::Position;
 pub use settings::{CreateTopics, DeadLettersSettings, Delivery, EventsSettings, KafkaSinkSettings, MetricsSettings};
 pub use telemetry::KafkaSinkTelemetry;
@@ -49,6 +51,7 @@ use crate::kafka::{Connection, PartitionName};
 use arrow_array::RecordBatch;
 use cluster::Cluster;
 use event_key::EventKey;
+use exchange::Exchange;
 use handle::{Handle, Marks, OPEN, outbox_path};
 use marker::Group;
 use note::Published;
@@ -102,6 +105,8 @@ pub struct KafkaSink {
     /// Held as long as the sink lives.
     _lock: File,
     records: Records,
+    /// What goes to other nodes.
+    exchange: Option<Exchange>,
     outbox: OutboxWriter,
     /// The topics of the running epoch, and the bytes of the largest record for each.
     topics: BTreeMap<String, usize>,
@@ -111,6 +116,8 @@ pub struct KafkaSink {
     positions: Vec<Position>,
     /// The source's watermark behind it.
     watermark_ms: Option<i64>,
+    /// Whether the source is silent.
+    idle: bool,
     /// Whether the committed epoch is not published, and its rows are lost with the disk that they were on.
     needs_rows: bool,
     tells_group: bool,
@@ -137,6 +144,7 @@ impl KafkaSink {
         let lock = take_folder(folder)?;
         let event_key = settings.events.as_ref().and_then(|events| events.key.as_deref());
         let event_key = event_key.map(|path| EventKey::new(path, cleanse)).transpose()?;
+        let exchange = settings.exchange.clone().map(|exchange| Exchange::new(exchange, cleanse)).transpose()?;
         let mut config = ClientConfig::new();
         config.set("client.id", "tidemark");
         let secrets = settings.properties.apply(&mut config).map_err(PortError::Stop)?;
@@ -164,12 +172,14 @@ impl KafkaSink {
             fail_point,
             _lock: lock,
             records: Records::new(event_key),
+            exchange,
             outbox: OutboxWriter::new(),
             topics: BTreeMap::new(),
             cluster,
             publisher,
             positions: Vec::new(),
             watermark_ms: None,
+            idle: false,
             needs_rows: false,
             tells_group: names.source_group.is_some(),
         })
@@ -225,13 +235,20 @@ impl Sink for KafkaSink {
     }
 
     fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), PortError> {
-        let Some(topic) = self.settings.topic_of(&table.kind) else { return Ok(()) };
         // Before anything is added: a caller that tries again must not add it twice.
         let open = self.folder.join(OPEN);
         self.outbox.flush(&open).map_err(|error| durable::port_error("write", &open, &error))?;
-        let largest = self.records.add(&table.kind, rows, &topic, &mut self.outbox)?;
-        let known = self.topics.entry(topic).or_default();
-        *known = largest.max(*known);
+        let mut largest = Vec::new();
+        if let Some(topic) = self.settings.topic_of(&table.kind) {
+            largest.push((topic.clone(), self.records.add(&table.kind, rows, &topic, &mut self.outbox)?));
+        }
+        if let Some(exchange) = &mut self.exchange {
+            largest.extend(exchange.add(&table.kind, rows, &mut self.outbox)?);
+        }
+        for (topic, bytes) in largest {
+            let known = self.topics.entry(topic).or_default();
+            *known = bytes.max(*known);
+        }
         Ok(())
     }
 
@@ -245,6 +262,10 @@ impl Sink for KafkaSink {
         self.watermark_ms = Some(watermark_ms);
     }
 
+    fn idle(&mut self, idle: bool) {
+        self.idle = idle;
+    }
+
     fn prepare(&mut self, epoch: Epoch) -> Result<Vec<u8>, PortError> {
         self.check_topics()?;
         let open = self.folder.join(OPEN);
@@ -256,9 +277,11 @@ impl Sink for KafkaSink {
         }
         let positions = std::mem::take(&mut self.positions);
         let marks = self.settings.events.as_ref().filter(|events| events.watermarks).zip(self.watermark_ms);
-        let marks = marks.map(|(events, watermark_ms)| Marks { topic: events.topic.clone(), watermark_ms });
+        let marks =
+            marks.map(|(events, watermark_ms)| Marks { topic: events.topic.clone(), watermark_ms, writer: None });
+        let exchange = self.exchange.as_ref().map(|exchange| exchange.marks(self.watermark_ms, self.idle));
         let marker_topic = self.marker_topic(&positions);
-        let handle = Handle::new(epoch, content, marker_topic, positions, marks);
+        let handle = Handle::new(epoch, content, marker_topic, positions, marks, exchange.unwrap_or_default());
         self.outbox = OutboxWriter::new();
         self.topics.clear();
         (self.fail_point)(step::PREPARED);

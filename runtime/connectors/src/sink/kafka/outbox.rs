@@ -74,7 +74,7 @@ impl OutboxWriter {
         }
     }
 
-    /// Adds a record, in memory.
+    /// Adds a record, in memory. `topic` may name a partition, as `topic/7`: it goes there, whatever its key says.
     pub(super) fn add(&mut self, topic: &str, record: &Record<'_>) {
         if topic != self.topic || self.chunk.len() >= CHUNK {
             self.end_chunk();

@@ -8,14 +8,14 @@
 //! | another producer has taken the place of this one | stop: another process runs the job |
 //! | a right is missing, a record is too large | stop, with what a person can do |
 
-use super::handle::{Handle, Marks};
+use super::handle::{Handle, MarkWriter, Marks};
 use super::marker::{Group, Marker, marker_offsets, source_offsets};
 use super::outbox::{OutboxError, OutboxReader, Record};
 use super::settings::Delivery;
 use super::step;
 use super::telemetry::KafkaSinkTelemetry;
 use crate::fail_point::FailPoint;
-use crate::kafka::{Connection, Context, Verdict, WATERMARK_HEADER, advice, code_of};
+use crate::kafka::{Connection, Context, PartitionName, Verdict, WATERMARK_HEADER, WRITER_HEADER, advice, code_of};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
@@ -307,7 +307,7 @@ impl Publisher {
                 }
             }
         }
-        if let Some(marks) = &handle.marks {
+        for marks in handle.marks.iter().chain(&handle.exchange) {
             self.mark(producer, marks, begun)?;
         }
         self.flush(producer, begun)
@@ -322,9 +322,15 @@ impl Publisher {
             return Err(Trouble::Abort(format!("topic {} has no partitions for now", marks.topic)));
         }
         let watermark = marks.watermark_ms.to_string();
+        let writer = marks.writer.as_ref().map(|MarkWriter { family, writer, writers, idle }| {
+            format!("{family}/{writer}/{writers}{}", if *idle { "/idle" } else { "" })
+        });
         for partition in partitions {
             let header = Header { key: WATERMARK_HEADER, value: Some(&watermark) };
-            let headers = OwnedHeaders::new_with_capacity(1).insert(header);
+            let mut headers = OwnedHeaders::new_with_capacity(2).insert(header);
+            if let Some(writer) = &writer {
+                headers = headers.insert(Header { key: WRITER_HEADER, value: Some(writer) });
+            }
             let message = BaseRecord::<[u8], [u8]>::to(&marks.topic).partition(partition.id()).headers(headers);
             self.send_message(producer, message, begun)?;
         }
@@ -346,7 +352,11 @@ impl Publisher {
     }
 
     fn send(&self, producer: &Producer, topic: &str, record: &Record<'_>, begun: Instant) -> Result<(), Trouble> {
+        // No topic has a slash in its name: one that has is a partition.
+        let place = PartitionName::parse(topic);
+        let topic = place.as_ref().map_or(topic, |place| &place.topic);
         let mut message = BaseRecord::<[u8], [u8]>::to(topic).payload(record.value);
+        message.partition = place.as_ref().map(|place| place.number);
         message.key = record.key;
         if !record.headers.is_empty() {
             let headers = OwnedHeaders::new_with_capacity(record.headers.len());

@@ -114,7 +114,7 @@ impl Records {
 }
 
 /// What a record takes of a message, about.
-fn size(record: &Record<'_>) -> usize {
+pub(super) fn size(record: &Record<'_>) -> usize {
     let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
     record.key.map_or(0, <[u8]>::len) + record.value.len() + headers
 }
@@ -130,7 +130,7 @@ fn number(rows: &RecordBatch, name: &str, row: usize) -> Result<Option<i128>, Po
     number.or_else(time).map(Some).ok_or_else(|| foreign(name))
 }
 
-fn text<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a StringArray, PortError> {
+pub(super) fn text<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a StringArray, PortError> {
     column(rows, name)?.as_string_opt().ok_or_else(|| foreign(name))
 }
 

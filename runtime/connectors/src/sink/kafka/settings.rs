@@ -1,5 +1,6 @@
 //! What a configuration says about writing to Kafka: plain data, checked whole.
 
+use super::exchange::ExchangeSettings;
 use crate::kafka::{Owned, Properties};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -27,6 +28,9 @@ pub struct KafkaSinkSettings {
     pub restart_ms: u32,
     /// Properties of librdkafka.
     pub properties: Properties,
+    /// What goes to other nodes of the same job.
+    #[serde(skip)]
+    pub exchange: Option<ExchangeSettings>,
 }
 
 /// Cleansed events: each as it came, as the value.
@@ -95,6 +99,9 @@ pub struct CreateTopics {
     /// How long records are kept; absent: as long as the brokers keep them by default.
     #[serde(default)]
     pub retention_ms: Option<i64>,
+    /// Whether topics that are there must have this many partitions.
+    #[serde(skip)]
+    pub exact: bool,
 }
 
 /// What stands for the name of a metric.
@@ -129,6 +136,7 @@ impl Default for KafkaSinkSettings {
             transaction_timeout_ms: 120_000,
             restart_ms: 60_000,
             properties: Properties::default(),
+            exchange: None,
         }
     }
 }
@@ -174,6 +182,8 @@ impl KafkaSinkSettings {
         let mut topics = BTreeSet::new();
         topics.extend(self.events.as_ref().map(|events| events.topic.clone()));
         topics.extend(self.dead_letters.as_ref().map(|dead| dead.topic.clone()));
+        let routes = self.exchange.iter().flat_map(|exchange| &exchange.routes);
+        topics.extend(routes.map(|route| route.topic.clone()));
         if let Some(metrics) = &self.metrics {
             if !metrics.topic.contains(METRIC) {
                 topics.insert(metrics.topic.clone());
@@ -191,7 +201,8 @@ impl KafkaSinkSettings {
         if self.brokers.is_empty() || self.brokers.iter().any(|broker| broker.is_empty() || broker.contains(',')) {
             mistakes.push("brokers: name at least one, each as \"host:port\"".to_owned());
         }
-        if self.events.is_none() && self.metrics.is_none() && self.dead_letters.is_none() {
+        let is_silent = self.events.is_none() && self.metrics.is_none() && self.dead_letters.is_none();
+        if is_silent && self.exchange.is_none() {
             mistakes.push("nothing is written: give `events`, `metrics` or `dead_letters` a topic".to_owned());
         }
         let metrics = self.metrics.as_ref().map(|metrics| metrics.topic.replace(METRIC, "x"));
@@ -218,8 +229,9 @@ impl KafkaSinkSettings {
             if !(1..=10_000).contains(&create.partitions) {
                 mistakes.push(format!("create_topics.partitions = {} must be from 1 to 10000", create.partitions));
             }
-            if !(1..=100).contains(&create.replication) {
-                mistakes.push(format!("create_topics.replication = {} must be from 1 to 100", create.replication));
+            // -1: as the brokers make topics by default.
+            if !(1..=100).contains(&create.replication) && create.replication != -1 {
+                mistakes.push(format!("create_topics.replication = {} must be from 1 to 100, or -1", create.replication));
             }
         }
         mistakes.extend(self.properties.mistakes("properties", &OWNED));

@@ -102,6 +102,13 @@ impl Source for AgainSource {
         self.main.committed(&own.map(|(name, position)| (name.clone(), *position)).collect());
     }
 
+    fn written_by(&self, partition: Partition) -> &[String] {
+        match self.places[partition.0 as usize] {
+            (true, place) => self.main.written_by(place),
+            (false, _) => &[],
+        }
+    }
+
     fn again(&self, partition: Partition) -> Option<Again> {
         let name = self.names[partition.0 as usize].strip_prefix(PREFIX)?;
         Some(Again { metric: metric_of(name).map(str::to_owned) })

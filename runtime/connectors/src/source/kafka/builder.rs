@@ -10,6 +10,7 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::mem;
 use std::ops::Range;
+use tidemark_dataflow::watermark::Mark;
 use tidemark_engine::batch::Carried;
 use tidemark_engine::ids::{Offset, Partition};
 
@@ -33,6 +34,8 @@ pub(super) struct BlockBuilder {
     /// What a block says of the watermark if nothing in it does.
     silent: Carried,
     watermark: Carried,
+    /// What each of several writers said last, in the order in which they were first heard of.
+    marks: Vec<Mark>,
 }
 
 /// A block that was cut before cannot be cut again: there is more in it than one block can hold.
@@ -63,8 +66,9 @@ impl BlockBuilder {
             weight: 0,
             spent: Spent::default(),
             enrichments: Vec::new(),
+            watermark: silent.clone(),
             silent,
-            watermark: silent,
+            marks: Vec::new(),
         }
     }
 
@@ -80,7 +84,7 @@ impl BlockBuilder {
 
     /// Whether somebody waits for the block: it has records, or says how far event time has come.
     pub(super) fn has_news(&self) -> bool {
-        !self.records.is_empty() || self.watermark.is_news()
+        !self.records.is_empty() || self.watermark.is_news() || !self.marks.is_empty()
     }
 
     /// Where the block must end, if it was cut before.
@@ -134,6 +138,16 @@ impl BlockBuilder {
         self.reach(offset + 1)
     }
 
+    /// Notes how far one of several writers is. Whether the block is full now.
+    pub(super) fn mark_by(&mut self, offset: u64, mark: Mark) -> bool {
+        let writer = (&mark.family, mark.writer);
+        match self.marks.iter_mut().find(|known| (&known.family, known.writer) == writer) {
+            Some(known) => *known = mark,
+            None => self.marks.push(mark),
+        }
+        self.reach(offset + 1)
+    }
+
     /// Notes that nothing before `offset` is missing. Whether the block is full now.
     pub(super) fn reach(&mut self, offset: u64) -> bool {
         self.reached = self.reached.max(offset);
@@ -152,6 +166,10 @@ impl BlockBuilder {
         self.weight = 0;
         self.position = end;
         self.reached = self.reached.max(end);
+        let mut watermark = mem::replace(&mut self.watermark, self.silent.clone());
+        if !self.marks.is_empty() {
+            watermark = Carried::Marks(mem::take(&mut self.marks).into());
+        }
         RawBlock {
             partition: self.partition,
             start,
@@ -159,7 +177,7 @@ impl BlockBuilder {
             buffer,
             records,
             enrichments: mem::take(&mut self.enrichments),
-            watermark: mem::replace(&mut self.watermark, self.silent),
+            watermark,
         }
     }
 

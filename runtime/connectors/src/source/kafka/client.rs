@@ -37,7 +37,7 @@ pub(super) struct Client {
 impl Client {
     /// For about so many partitions, of these settings, which have no mistakes. Connecting goes on behind this.
     pub(super) fn new(settings: &KafkaSourceSettings, partitions: usize) -> Result<Self, PortError> {
-        let selection = Selection::new(&settings.topics).map_err(PortError::Stop)?;
+        let selection = Selection::new(&settings.topics).map_err(PortError::Stop)?.only(settings.partitions.clone());
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", settings.brokers.join(","));
         // Defaults that a property may change. The broker's answers are as large as fast reading needs; a full queue is

@@ -10,6 +10,8 @@ use crate::source::cutter::Cut;
 use rdkafka::types::RDKafkaErrorCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tidemark_dataflow::EventTime;
+use tidemark_dataflow::watermark::Mark;
 use tidemark_engine::ports::PortError;
 
 /// How soon after the last one a block that is not full may follow: records that trickle in make no blocks of one each.
@@ -107,12 +109,18 @@ impl KafkaFeed {
             Message::Record { offset, .. } if is_end(offset) => Ok(Outcome::End),
             Message::Mark { offset, .. } if offset < builder.reached() => Ok(Outcome::Nothing),
             Message::Mark { offset, .. } if is_end(offset) => Ok(Outcome::End),
-            Message::Mark { offset, watermark_ms } => {
+            Message::Mark { offset, watermark_ms, writer } => {
                 *at_the_end = None;
                 if builder.ends_before(offset, 0) {
                     return Ok(Outcome::FullBefore);
                 }
-                Ok(if builder.mark(offset, watermark_ms) {
+                let full = match writer.map(|writer| parse_mark(writer, watermark_ms)) {
+                    None => builder.mark(offset, watermark_ms),
+                    Some(Some(mark)) => builder.mark_by(offset, mark),
+                    // Nobody of ours wrote it.
+                    Some(None) => builder.reach(offset + 1),
+                };
+                Ok(if full {
                     Outcome::Full
                 } else if is_end(offset + 1) {
                     Outcome::End
@@ -191,6 +199,19 @@ impl KafkaFeed {
     }
 }
 
+/// Who a mark is of, by its header.
+fn parse_mark(writer: &str, watermark_ms: i64) -> Option<Mark> {
+    let mut parts = writer.split('/');
+    let mut part = || parts.next();
+    let (family, writer, writers) = (part()?.to_owned(), part()?.parse().ok()?, part()?.parse().ok()?);
+    let idle = match (part(), part()) {
+        (None, _) => false,
+        (Some("idle"), None) => true,
+        _ => return None,
+    };
+    Some(Mark { family, writer, writers, watermark: EventTime(watermark_ms), idle })
+}
+
 /// What an error of a partition means; nothing where librdkafka tries on by itself.
 fn failed(name: &PartitionName, position: u64, code: RDKafkaErrorCode, reason: &str) -> Result<(), PortError> {
     let message = match code {
@@ -229,5 +250,20 @@ impl TooMuch {
              empty data folder",
             self.cut
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_names_its_writer() {
+        let mark = |writer: &str| parse_mark(writer, 7).map(|mark| (mark.family, mark.writer, mark.writers, mark.idle));
+        assert_eq!(mark("events.eu/3/8"), Some(("events.eu".to_owned(), 3, 8, false)));
+        assert_eq!(mark("events.eu/3/8/idle"), Some(("events.eu".to_owned(), 3, 8, true)));
+        for text in ["", "events", "events/3", "events/x/8", "events/3/8/idle/", "events/3/8/", "events/3/8/busy"] {
+            assert_eq!(mark(text), None, "{text}");
+        }
     }
 }

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The engine's partitions are Kafka's, named `topic/7`, and its offsets are Kafka's: the position of a partition is the
-//! offset that is read next. Partitions are not shared out by a consumer group: every one is read, from the position
-//! that the job has committed with its state. Nothing is read of a transaction that is open or was aborted.
+//! offset that is read next. A source does not share partitions out by a consumer group: it reads all of them, or those that it
+//! is told to read, from the position that the job has committed with its state. Nothing is read of a transaction that is open or was aborted.
 //!
 //! While no broker answers, librdkafka tries to connect and the source has nothing to give. What cannot mend itself, a
 //! topic that is gone or a right that was taken away, stops the source with a sentence that says what to do.
@@ -155,6 +155,10 @@ impl Source for KafkaSource {
 
     fn bounded(&self) -> bool {
         self.settings.until.is_some()
+    }
+
+    fn written_by(&self, _: Partition) -> &[String] {
+        &self.settings.written_by
     }
 
     fn reachable(&self) -> bool {

@@ -19,6 +19,7 @@ pub(super) type Consumer = BaseConsumer<Context>;
 /// As librdkafka takes names of headers; the same as [`crate::kafka::WATERMARK_HEADER`] and its sibling.
 const WATERMARK: &CStr = c"tidemark-watermark";
 const ENRICHMENT: &CStr = c"tidemark-enrichment";
+const WRITER: &CStr = c"tidemark-writer";
 
 /// Most records taken at once.
 const BATCH: usize = 1024;
@@ -27,8 +28,8 @@ const BATCH: usize = 1024;
 pub(super) enum Message<'a> {
     /// A record, with what lookup tables added to it before. Offsets grow, not always by one.
     Record { offset: u64, payload: &'a [u8], enrichment: Option<&'a [u8]> },
-    /// How far event time has come, behind everything before it.
-    Mark { offset: u64, watermark_ms: i64 },
+    /// How far event time has come, behind everything before it; with the writer who says so, if there are several.
+    Mark { offset: u64, watermark_ms: i64, writer: Option<&'a str> },
     /// There is nothing more for now: everything before `offset` was given.
     End { offset: u64 },
     /// Reading failed, perhaps not for good.
@@ -133,7 +134,10 @@ impl PartitionQueue {
 fn cleansed<'a>(message: &'a rd::rd_kafka_message_t, offset: u64, payload: &'a [u8]) -> Message<'a> {
     let watermark_ms = || std::str::from_utf8(header(message, WATERMARK)?).ok()?.parse::<i64>().ok();
     match watermark_ms() {
-        Some(watermark_ms) if payload.is_empty() => Message::Mark { offset, watermark_ms },
+        Some(watermark_ms) if payload.is_empty() => {
+            let writer = header(message, WRITER).and_then(|writer| std::str::from_utf8(writer).ok());
+            Message::Mark { offset, watermark_ms, writer }
+        }
         _ => Message::Record { offset, payload, enrichment: header(message, ENRICHMENT) },
     }
 }
@@ -196,11 +200,12 @@ pub(super) fn known_end(consumer: &Consumer, name: &PartitionName) -> Option<u64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::{ENRICHMENT_HEADER, WATERMARK_HEADER};
+    use crate::kafka::{ENRICHMENT_HEADER, WATERMARK_HEADER, WRITER_HEADER};
 
     #[test]
     fn headers_are_read_under_the_names_that_they_are_written_under() {
         assert_eq!(WATERMARK.to_str(), Ok(WATERMARK_HEADER));
         assert_eq!(ENRICHMENT.to_str(), Ok(ENRICHMENT_HEADER));
+        assert_eq!(WRITER.to_str(), Ok(WRITER_HEADER));
     }
 }

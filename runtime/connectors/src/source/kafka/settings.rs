@@ -3,7 +3,7 @@
 use super::topics::Selection;
 use crate::kafka::{Owned, Properties};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Events from topics of one Kafka cluster.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
@@ -30,6 +30,12 @@ pub struct KafkaSourceSettings {
     /// added, and with records that say how far event time has come. Follows from what the job does.
     #[serde(skip)]
     pub cleansed: bool,
+    /// Which partitions of the topics are read; `None`: all. Others belong to other readers.
+    #[serde(skip)]
+    pub partitions: Option<BTreeSet<i32>>,
+    /// Who writes the topics, if several do and say how far they are: what they read.
+    #[serde(skip)]
+    pub written_by: Vec<String>,
 }
 
 /// Where to begin. Partitions that are added while the job runs are read from their beginning.
@@ -83,6 +89,8 @@ impl Default for KafkaSourceSettings {
             fetch_mib: 64,
             properties: Properties::default(),
             cleansed: false,
+            partitions: None,
+            written_by: Vec::new(),
         }
     }
 }

@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 pub(super) struct Selection {
     names: BTreeSet<String>,
     patterns: Vec<Regex>,
+    /// Which partitions; `None`: all.
+    numbers: Option<BTreeSet<i32>>,
 }
 
 /// What a look at the cluster found.
@@ -29,7 +31,7 @@ impl Selection {
         if topics.is_empty() {
             return Err("topics: name at least one topic, or a pattern that begins with ^".to_owned());
         }
-        let mut selection = Self { names: BTreeSet::new(), patterns: Vec::new() };
+        let mut selection = Self { names: BTreeSet::new(), patterns: Vec::new(), numbers: None };
         for topic in topics {
             if topic.starts_with('^') {
                 let pattern = Regex::new(topic).map_err(|error| format!("topics: the pattern {topic}: {error}"))?;
@@ -43,6 +45,12 @@ impl Selection {
             }
         }
         Ok(selection)
+    }
+
+    /// Of each topic these partitions alone.
+    pub(super) fn only(mut self, numbers: Option<BTreeSet<i32>>) -> Self {
+        self.numbers = numbers;
+        self
     }
 
     /// Whether every topic is named: only then can the cluster be asked for less than all of its topics.
@@ -66,6 +74,7 @@ impl Selection {
                 None => {
                     seen.insert(topic.name());
                     let ids = topic.partitions().iter().map(|partition| partition.id());
+                    let ids = ids.filter(|id| self.numbers.as_ref().is_none_or(|numbers| numbers.contains(id)));
                     found.partitions.extend(ids.map(|id| PartitionName::new(topic.name(), id)));
                 }
                 Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {}
