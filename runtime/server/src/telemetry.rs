@@ -4,9 +4,11 @@
 
 mod exposition;
 mod kafka;
+mod pieces;
+mod process;
 
 pub use kafka::KafkaWatch;
-mod process;
+pub use pieces::{PieceFigures, PieceTelemetry};
 
 use crate::lineage::LineageTelemetry;
 use exposition::{Exposition, Kind::Counter, Kind::Gauge};
@@ -34,6 +36,7 @@ pub struct Exporter {
     state: OnceLock<StateInspector>,
     kafka: OnceLock<KafkaWatch>,
     lineage: OnceLock<Arc<LineageTelemetry>>,
+    pieces: Arc<PieceTelemetry>,
 }
 
 impl Exporter {
@@ -49,7 +52,14 @@ impl Exporter {
             state: OnceLock::new(),
             kafka: OnceLock::new(),
             lineage: OnceLock::new(),
+            pieces: Arc::default(),
         }
+    }
+
+    /// The pieces that this node owns, where several run the job.
+    #[must_use]
+    pub fn pieces(&self) -> &Arc<PieceTelemetry> {
+        &self.pieces
     }
 
     /// The engine's own counters.
@@ -105,6 +115,7 @@ impl Exporter {
             text.sample(&[("outcome", "delivered")], lineage.delivered.get() as f64);
             text.sample(&[("outcome", "dropped")], lineage.dropped.get() as f64);
         }
+        self.pieces.render(&mut text);
         process::render(&mut text);
         text.finish()
     }

@@ -378,6 +378,31 @@ fn a_tick_log_in_a_store_comes_back_and_is_cut_at_both_ends() {
 }
 
 #[test]
+fn of_two_who_decide_one_epoch_one_has_lost() {
+    let server = S3Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let opened: [(&str, Box<dyn Fn() -> StoreTickLog>); 2] = [
+        ("store", Box::new(|| StoreTickLog::open_shared(&server.settings()).unwrap())),
+        ("folder", Box::new(|| StoreTickLog::open_shared_folder(folder.path()).unwrap())),
+    ];
+    for (place, open) in opened {
+        let (mut one, mut other) = (open(), open());
+        one.append(Epoch(1), b"by one").unwrap();
+        // An answer that was lost: the same record once more.
+        one.append(Epoch(1), b"by one").unwrap();
+        let error = other.append(Epoch(1), b"by the other").unwrap_err().to_string();
+        assert!(error.contains("another process has decided epoch 1"), "{place}: {error}");
+        let mut other = open();
+        assert_eq!(other.read_after(Epoch(0)).unwrap(), [(Epoch(1), b"by one".to_vec())], "{place}");
+        other.append(Epoch(2), b"by the other").unwrap();
+        assert!(one.append(Epoch(2), b"by one").is_err(), "{place}");
+        other.forget_before(Epoch(1)).unwrap();
+        assert_eq!(open().last_epoch(), Some(Epoch(2)), "{place}");
+        assert_eq!(open().read_after(Epoch(1)).unwrap().len(), 1, "{place}");
+    }
+}
+
+#[test]
 fn a_store_that_refuses_stops_with_a_sentence() {
     let server = S3Server::start();
     let mut settings = server.settings();

@@ -2,10 +2,14 @@
 
 mod connection;
 mod error;
+mod members;
+mod membership;
 mod partition_name;
 mod properties;
 mod topic_writer;
 
+pub use members::{Group, Member};
+pub use membership::{Membership, MembershipSettings, OwnedPartition, Owner};
 pub use properties::Properties;
 pub use topic_writer::TopicWriter;
 

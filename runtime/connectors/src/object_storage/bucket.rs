@@ -6,7 +6,7 @@ use crate::own_runtime::OwnRuntime;
 use bytes::Bytes;
 use futures_util::stream::TryStreamExt;
 use object_store::path::Path as ObjectPath;
-use object_store::{Error, ListResult, ObjectMeta, ObjectStoreExt, PutPayload};
+use object_store::{Error, ListResult, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -121,6 +121,20 @@ impl Bucket {
     pub(crate) fn put(&self, path: &ObjectPath, content: Bytes) -> Result<(), PortError> {
         let written = self.block_on(self.store.put(path, PutPayload::from(content)));
         written.map(|_| ()).map_err(|error| self.port_error("write", path, &error))
+    }
+
+    /// Writes an object that is not there yet; false if it is.
+    pub(crate) fn put_new(&self, path: &ObjectPath, content: Bytes) -> Result<bool, PortError> {
+        let new = PutOptions::from(PutMode::Create);
+        match self.block_on(self.store.put_opts(path, PutPayload::from(content), new)) {
+            Ok(_) => Ok(true),
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+            Err(error @ Error::NotImplemented { .. }) => Err(PortError::Stop(format!(
+                "{} cannot write an object only if there is none ({error}), which several nodes need: use a store that can",
+                self.url
+            ))),
+            Err(error) => Err(self.port_error("write", path, &error)),
+        }
     }
 
     /// Removes an object; one that is not there is removed already.

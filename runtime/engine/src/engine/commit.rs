@@ -115,7 +115,13 @@ impl Engine {
     fn checkpoint(&mut self, number: Epoch) -> Result<(), EngineError> {
         let every = self.settings.checkpoint_every;
         let due = every > 0 && number.0.is_multiple_of(every) || self.progress.finished;
-        let Some(store) = self.checkpoints.as_mut().filter(|_| due && every > 0) else { return Ok(()) };
+        if due { self.checkpoint_now(number) } else { Ok(()) }
+    }
+
+    /// Keeps an image of the last commit, which is that of epoch `number`.
+    pub(super) fn checkpoint_now(&mut self, number: Epoch) -> Result<(), EngineError> {
+        let every = self.settings.checkpoint_every;
+        let Some(store) = self.checkpoints.as_mut().filter(|_| every > 0) else { return Ok(()) };
         let (folder, patience) = (&self.settings.snapshot_folder, self.patience);
         retry(patience, || self.state.snapshot(folder))?;
         (self.hook)(fail_point::SNAPSHOT);
@@ -124,6 +130,7 @@ impl Engine {
             retry(patience, || log.forget_before(oldest))?;
         }
         self.telemetry.checkpoints.add(1);
+        self.checkpointed = number;
         (self.hook)(fail_point::CHECKPOINTED);
         Ok(())
     }

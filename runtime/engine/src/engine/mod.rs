@@ -138,6 +138,8 @@ pub struct Engine {
     watermarks: Watermarks,
     progress: Progress,
     poison: Vec<u32>,
+    /// The epoch of the last checkpoint of this run; 0 before it.
+    checkpointed: Epoch,
     epoch: OpenEpoch,
     /// Epochs that are run again, with their sinks' handles; rows don't leave.
     replay: std::collections::VecDeque<EpochRecord>,
@@ -223,6 +225,7 @@ impl Engine {
         let mut engine = Self {
             watermarks: progress.watermarks(settings.watermark_bound_ms),
             poison: held_poison(&job, &progress),
+            checkpointed: Epoch(0),
             epoch: OpenEpoch { changes, dropped, ..OpenEpoch::new(Epoch(progress.epoch.0 + 1)) },
             replay: replay.into(),
             events: Table::events(),
@@ -329,6 +332,22 @@ impl Engine {
     pub fn close(mut self) -> Result<Progress, EngineError> {
         if !self.at_epoch_boundary() && self.replay.is_empty() {
             self.commit()?;
+        }
+        Ok(self.progress)
+    }
+
+    /// The same for whoever goes on elsewhere: behind it the newest checkpoint is of the last epoch, so that nothing is run
+    /// again. An epoch that is being run again is not waited for.
+    pub fn hand_over(mut self) -> Result<Progress, EngineError> {
+        if !self.replay.is_empty() {
+            return Ok(self.progress);
+        }
+        if !self.at_epoch_boundary() {
+            self.commit()?;
+        }
+        let number = self.progress.epoch;
+        if number > self.checkpointed {
+            self.checkpoint_now(number)?;
         }
         Ok(self.progress)
     }

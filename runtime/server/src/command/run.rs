@@ -4,6 +4,8 @@ use super::fail_points;
 use super::{environment, stored};
 use crate::catalogue::{self, Deployed, JobCatalogue};
 use crate::cli::RunArguments;
+use crate::cluster::Cluster;
+use crate::config::cluster::ClusterSettings;
 use crate::config::log::LogFormat;
 use crate::config::metric::ModuleOrigin;
 use crate::config::overrides::Overrides;
@@ -77,7 +79,9 @@ fn check_input(draft: &mut Draft) {
 /// The sandbox. Compiled code is kept only once the file itself is sound: a mistake in it leaves nothing behind.
 fn host(draft: &Draft) -> Result<Host, Failure> {
     let config = draft.config();
-    let per_worker = u32::try_from(config.metrics.len() * config.job.workers).unwrap_or(u32::MAX / 4);
+    // Each piece of a job of several nodes has one worker.
+    let workers = config.cluster.as_ref().map_or(config.job.workers, |cluster| cluster.partitions.into());
+    let per_worker = u32::try_from(config.metrics.len() * workers).unwrap_or(u32::MAX / 4);
     let settings = HostSettings {
         instances: per_worker.saturating_mul(2).saturating_add(SPARE_INSTANCES).max(LEAST_INSTANCES),
         cache: draft.is_sound().then(|| config.data.modules()),
@@ -110,7 +114,10 @@ fn run(
     exporter.watch_lineage(lineage.telemetry());
     let specs = metrics.into_iter().map(|metric| metric.spec).collect();
     let mut watching = Watching { telemetry, exporter, registry, catalogue, runtime, stop, lineage };
-    let ended = run_job(config, specs, hook, progress, &mut watching);
+    let ended = match &config.cluster {
+        None => run_job(config, specs, hook, progress, &mut watching),
+        Some(cluster) => run_node(config, cluster, specs, hook, &watching),
+    };
     watching.lineage.end(ended.as_ref().err().map(ToString::to_string));
     ended
 }
@@ -124,6 +131,29 @@ struct Watching {
     runtime: Background,
     stop: StopRequest,
     lineage: Lineage,
+}
+
+/// Runs a node of a job that several run together, until a signal comes.
+fn run_node(
+    config: &Config,
+    cluster: &ClusterSettings,
+    metrics: Vec<MetricSpec>,
+    hook: Hook,
+    watching: &Watching,
+) -> Result<(), Failure> {
+    let Watching { telemetry, exporter, catalogue, runtime, stop, .. } = watching;
+    let shown = metrics.clone();
+    let pieces = exporter.pieces().clone();
+    let node = Cluster::prepare(config, cluster, metrics, catalogue.clone(), telemetry.clone(), pieces, hook)?;
+    let store = row_store::open(config).map_err(Failure::failed)?;
+    let api = Arc::new(Api::new(exporter.clone(), config.http.limits.clone(), store));
+    api.set_metrics(shown);
+    api.set_nodes(node.view());
+    let served = runtime.block_on(http::start(&config.http, api));
+    let _server = served.map_err(|error| Failure::failed(format!("cannot listen for HTTP: {error}")))?;
+    let ended = node.run(stop, || exporter.set_ready(true));
+    exporter.set_ready(false);
+    Ok(ended?)
 }
 
 fn run_job(

@@ -105,6 +105,12 @@ impl DataSettings {
         self.dir.join("outbox").join("kafka")
     }
 
+    /// Rows and events on their way to other nodes.
+    #[must_use]
+    pub fn exchange_outbox(&self) -> PathBuf {
+        self.dir.join("outbox").join("exchange")
+    }
+
     /// Blocks on their way to ClickHouse.
     #[must_use]
     pub fn clickhouse_outbox(&self) -> PathBuf {

@@ -9,6 +9,7 @@ pub mod report;
 pub mod section;
 
 pub mod cleanse;
+pub mod cluster;
 pub mod http;
 pub mod job;
 mod kafka;
@@ -26,6 +27,7 @@ pub mod statement;
 pub mod suggest;
 pub mod window;
 
+use cluster::ClusterSettings;
 use document::Document;
 use http::HttpSettings;
 use job::{CheckpointSettings, DataSettings, EpochSettings, JobSettings, TickSettings, WatermarkSettings};
@@ -41,6 +43,7 @@ use source::SourceSettings;
 use std::path::{Path, PathBuf};
 use tidemark_connectors::cleanse::CleanseSettings;
 use tidemark_connectors::sink::clickhouse;
+use tidemark_connectors::sink::kafka::KafkaSinkSettings;
 use tidemark_engine::DedupSettings;
 use tidemark_state::StateSettings;
 
@@ -52,6 +55,10 @@ const MAX_BYTES: u64 = 4 << 20;
 pub struct Config {
     /// What runs.
     pub job: JobSettings,
+    /// How several nodes run it together; `None`: one process does.
+    pub cluster: Option<ClusterSettings>,
+    /// Of a piece of such a job: what it writes for others, and that its tick log decides. Never read from a file.
+    pub piece: Option<Piece>,
     /// Where data is kept.
     pub data: DataSettings,
     /// Where events come from.
@@ -86,6 +93,13 @@ pub struct Config {
     pub log: LogSettings,
 }
 
+/// A piece of a job that several nodes run: its tick log decides between nodes that believe to own it.
+#[derive(Clone, Debug, Default)]
+pub struct Piece {
+    /// What it writes for other pieces; `None`: nothing.
+    pub exchange: Option<KafkaSinkSettings>,
+}
+
 impl Config {
     /// Where checkpoints are kept.
     #[must_use]
@@ -105,7 +119,9 @@ impl Config {
         self.checkpoints().join("modules")
     }
 
-    fn kept_apart(&self) -> &Path {
+    /// The folder below which checkpoints and tick log are kept, if not in an object store.
+    #[must_use]
+    pub fn kept_apart(&self) -> &Path {
         self.checkpoint.dir.as_ref().unwrap_or(&self.data.dir)
     }
 }
@@ -204,6 +220,8 @@ fn read_sections(reader: &Reader<'_>, environment: &dyn Fn(&str) -> Option<Strin
     let config_file = reader.file();
     let job = JobSettings::read(root.section("job"));
     let config = Config {
+        cluster: ClusterSettings::read(root.section("cluster"), job.key_groups),
+        piece: None,
         data: DataSettings::read(root.section("data")),
         source: SourceSettings::read(root.section("source"), config_file, environment),
         cleanse,
@@ -257,6 +275,7 @@ fn contradictions(config: &Config, document: &Document) -> Vec<Mistake> {
         "missing: write for example `path = \"events.ndjson\"`, or run with --input PATH",
     );
     kafka::contradictions(config, &mut check);
+    cluster::contradictions(config, &mut check);
     for metric in &config.metrics {
         for sink in metric.sinks.iter().flatten() {
             let known = sink::SINKS.contains(&sink.as_str());

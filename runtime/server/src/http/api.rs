@@ -8,8 +8,10 @@ use crate::telemetry::Exporter;
 use axum::http::StatusCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
+use tidemark_connectors::kafka::Member;
 use tidemark_connectors::source::again::AgainLog;
 use tidemark_engine::metric::MetricSpec;
+use tidemark_engine::ports::PortError;
 use tidemark_query::QueryError;
 use tidemark_query::rows::{Bounds, RowStore};
 use tidemark_state::StateInspector;
@@ -31,7 +33,11 @@ pub struct Api {
     metrics: RwLock<Arc<[MetricSpec]>>,
     job: OnceLock<JobView>,
     operator: OnceLock<Operator>,
+    nodes: OnceLock<NodesView>,
 }
+
+/// Looks who runs the job, where several nodes do.
+pub type NodesView = Arc<dyn Fn() -> Result<Vec<Member>, PortError> + Send + Sync>;
 
 /// What a partition, by its name, has beyond a position, in the position's unit; `None` where nobody can tell.
 pub type Lag = Arc<dyn Fn(&str, u64) -> Option<u64> + Send + Sync>;
@@ -73,6 +79,30 @@ impl Api {
             metrics: RwLock::new(Arc::from([])),
             job: OnceLock::new(),
             operator: OnceLock::new(),
+            nodes: OnceLock::new(),
+        }
+    }
+
+    /// Says how to find out who runs the job. Only the first one counts.
+    pub fn set_nodes(&self, nodes: NodesView) {
+        let _ = self.nodes.set(nodes);
+    }
+
+    /// How to find out who runs the job.
+    pub(super) fn nodes(&self) -> Result<NodesView, Problem> {
+        let none = || Problem::conflict("no-cluster", "one process runs this job: [cluster] shares it out among nodes");
+        self.nodes.get().cloned().ok_or_else(none)
+    }
+
+    /// Why there is no job that this process alone could tell of.
+    fn no_job(&self) -> Problem {
+        match self.nodes.get() {
+            None => Problem::conflict("no-job", "this process serves rows and runs no job: ask the one that does"),
+            Some(_) => Problem::conflict(
+                "no-job",
+                "several nodes run this job: GET /api/v1/nodes says which, and /metrics of each how far it is; its metrics \
+                 are those of its file",
+            ),
         }
     }
 
@@ -83,8 +113,7 @@ impl Api {
 
     /// The job that runs.
     pub(super) fn job(&self) -> Result<JobView, Problem> {
-        let none = || Problem::conflict("no-job", "this process serves rows and runs no job: ask the one that does");
-        self.job.get().cloned().ok_or_else(none)
+        self.job.get().cloned().ok_or_else(|| self.no_job())
     }
 
     /// Says who carries out orders for the job. Only the first one counts.
@@ -94,8 +123,7 @@ impl Api {
 
     /// Who carries out orders.
     pub(super) fn operator(&self) -> Result<&Operator, Problem> {
-        let none = || Problem::conflict("no-job", "this process serves rows and runs no job: ask the one that does");
-        self.operator.get().ok_or_else(none)
+        self.operator.get().ok_or_else(|| self.no_job())
     }
 
     /// Looks at something that may block for a moment, on a thread of its own.

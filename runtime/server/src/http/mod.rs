@@ -17,7 +17,7 @@ mod problem;
 #[expect(unused_qualifications, reason = "what utoipa::path makes of its parameters is qualified")]
 mod routes;
 
-pub use api::{Api, JobView, Lag};
+pub use api::{Api, JobView, Lag, NodesView};
 pub use problem::Problem;
 
 use crate::config::http::HttpSettings;

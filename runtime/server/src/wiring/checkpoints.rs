@@ -48,6 +48,11 @@ impl JobCheckpoints {
         self.store.restore_newest(into)
     }
 
+    /// The epoch of the newest checkpoint, sound or not.
+    pub(super) fn newest(&self) -> Result<Option<Epoch>, CheckpointError> {
+        Ok(self.store.list()?.iter().map(|checkpoint| checkpoint.epoch).max())
+    }
+
     /// What the engine drives.
     pub(super) fn into_port(self) -> Result<Box<dyn CheckpointStore>, PortError> {
         if self.is_far {

@@ -196,7 +196,9 @@ pub(crate) fn engine_settings(config: &Config, snapshot_folder: &Path) -> Engine
         watermark_bound_ms: config.watermark.bound_ms,
         // Cleansed events have lost their duplicates.
         dedup: config.dedup.filter(|_| config.job.cleanse),
-        archive: config.archive.enabled || config.sinks.kafka.as_ref().is_some_and(|kafka| kafka.events.is_some()),
+        archive: config.archive.enabled
+            || config.sinks.kafka.as_ref().is_some_and(|kafka| kafka.events.is_some())
+            || config.piece.is_some() && config.job.cleanse,
         checkpoint_every: config.checkpoint.every,
         snapshot_folder: snapshot_folder.to_owned(),
         patience: Patience::new(config.job.patience),

@@ -6,6 +6,10 @@
 //! - There are checkpoints, but none is whole; or there is output, but nothing that tells where it came from: an error
 //!   with what to do. A job never starts afresh in silence.
 //!
+//! A piece of a job that several nodes run may have gone on elsewhere since this node had it, so there the log decides: a
+//! state that is behind is brought forward by the log as far as that reaches back, else it makes room for the newest
+//! checkpoint.
+//!
 //! A file `RESTORING` stands in the data folder from before a restore until the last epoch has been run again. It makes
 //! a crash in between go on with running again, where the state alone would look like that of an older epoch, whose
 //! successors' output had to be removed.
@@ -19,6 +23,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tidemark_connectors::sink::parquet::{Selection, visible_files};
 use tidemark_engine::ids::Epoch;
+use tidemark_engine::progress::Progress;
 use tidemark_state::{RocksState, StateError, StateSettings};
 
 /// The state of a job, and how it was got.
@@ -55,8 +60,13 @@ pub(super) fn open(config: &Config, store: &JobCheckpoints, log: &JobTickLog) ->
     let last = log.last_epoch();
     if has_files(&folder)? {
         match open_state(config, &folder) {
+            Ok(state) if config.piece.is_some() && !goes_on(&state, store, log)? => {
+                drop(state);
+                fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+            }
             Ok(state) => {
-                let restored = marker.exists();
+                // What was decided elsewhere is run again here.
+                let restored = marker.exists() || config.piece.is_some();
                 let until = last.filter(|_| restored);
                 return Ok(Recovered { state, restored, recovery: Recovery { marker, until } });
             }
@@ -90,6 +100,14 @@ pub(super) fn open(config: &Config, store: &JobCheckpoints, log: &JobTickLog) ->
         (None, Some(_)) => {}
     }
     Ok(Recovered { state, restored: again, recovery })
+}
+
+/// Whether the log tells everything that was decided since this state of a piece.
+fn goes_on(state: &RocksState, store: &JobCheckpoints, log: &JobTickLog) -> anyhow::Result<bool> {
+    let epoch = Progress::load(state)?.map_or(Epoch(0), |progress| progress.epoch);
+    let newest = store.newest()?.unwrap_or(Epoch(0));
+    // Records up to the oldest checkpoint may be gone, and so may the newest checkpoint's own.
+    Ok(log.has_all_after(epoch) && (newest <= epoch || log.last_epoch().is_some_and(|last| last > epoch)))
 }
 
 fn open_state(config: &Config, folder: &Path) -> Result<RocksState, StateError> {

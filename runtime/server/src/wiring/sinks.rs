@@ -19,6 +19,7 @@ use tidemark_engine::{Patience, retry};
 /// Names of sinks.
 const CLICKHOUSE: &str = "clickhouse";
 const KAFKA: &str = "kafka";
+const EXCHANGE: &str = "exchange";
 
 /// The sinks of a job.
 pub(super) struct Opened {
@@ -51,6 +52,14 @@ pub(super) fn open(config: &Config, metrics: &[MetricSpec], hook: Hook) -> anyho
         let sink = open_kafka(config, settings, metrics, &hook)?;
         opened.kafka = Some(sink.telemetry());
         opened.sinks.push(select(Box::new(SinkOnThread::start(Box::new(sink))?), true));
+    }
+    if let Some(settings) = config.piece.as_ref().and_then(|piece| piece.exchange.as_ref()) {
+        let names = KafkaSinkNames { job: config.job.name.clone(), sink: EXCHANGE.to_owned(), source_group: None };
+        let sink = retry(Patience::new(config.job.patience), || {
+            KafkaSink::open(settings.clone(), &names, &config.cleanse, &config.data.exchange_outbox(), hook.clone())
+        })?;
+        // Other nodes need the rows, whatever sinks a metric names.
+        opened.sinks.push(Box::new(SinkOnThread::start(Box::new(sink))?));
     }
     Ok(opened)
 }

@@ -16,6 +16,9 @@ pub(super) enum JobTickLog {
 /// Opens the log, made if it is missing.
 pub(super) fn open(config: &Config) -> Result<JobTickLog, PortError> {
     Ok(match &config.checkpoint.store {
+        // Where several nodes may believe to own it, the log decides between them.
+        None if config.piece.is_some() => JobTickLog::Store(StoreTickLog::open_shared_folder(config.kept_apart())?),
+        Some(store) if config.piece.is_some() => JobTickLog::Store(StoreTickLog::open_shared(store)?),
         None => JobTickLog::Local(LocalTickLog(Segments::open(&config.ticks())?)),
         Some(store) => JobTickLog::Store(StoreTickLog::open(store)?),
     })
@@ -27,6 +30,15 @@ impl JobTickLog {
         match self {
             Self::Local(log) => log.0.last_epoch(),
             Self::Store(log) => log.last_epoch(),
+        }
+    }
+
+    /// Whether no record is missing between `epoch` and the last one.
+    pub(super) fn has_all_after(&self, epoch: Epoch) -> bool {
+        match self {
+            // Segments have no gaps; what is missing before them shows when they are read.
+            Self::Local(_) => true,
+            Self::Store(log) => log.has_all_after(epoch),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The tick log in an object store, beside the checkpoints: one object for each epoch, so that a machine that is lost
-//! takes nothing along which its successor needs.
+//! The tick log as one object for each epoch, beside the checkpoints: so that a machine that is lost takes nothing along
+//! which its successor needs.
 //!
 //! ```text
 //! PREFIX/ticks/e000000000101.tick
@@ -7,35 +7,82 @@
 //!
 //! An object is there as a whole or not at all. It costs each epoch one request more: where epochs of a second are too
 //! dear, make them longer.
+//!
+//! Where several nodes may believe that they run the same part of a job, the log is what decides between them: a record is
+//! then written only if its epoch has none, and whoever comes second has lost.
 
 use super::record::{LARGEST_RECORD, frame, parse};
+use crate::durable;
 use crate::object_storage::{Bucket, ObjectStoreSettings};
 use bytes::Bytes;
-use object_store::path::Path as ObjectPath;
 use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::{PortError, TickLog};
 
 /// The folder of records.
 const TICKS: &str = "ticks";
 
-/// A tick log in an object store, written by one process at a time.
+/// A place for records, each of which is there as a whole or not at all.
+trait Records: Send {
+    /// Names of the records.
+    fn names(&self) -> Result<Vec<String>, PortError>;
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, PortError>;
+
+    /// Writes one, in place of an older one.
+    fn replace(&self, name: &str, content: Vec<u8>) -> Result<(), PortError>;
+
+    /// Writes one, if there is none: otherwise false.
+    fn create(&self, name: &str, content: Vec<u8>) -> Result<bool, PortError>;
+
+    fn remove(&self, name: &str) -> Result<(), PortError>;
+
+    /// What a person calls it.
+    fn describe(&self, name: &str) -> String;
+}
+
+/// A tick log of one object an epoch.
 pub struct StoreTickLog {
-    bucket: Bucket,
+    records: Box<dyn Records>,
+    /// Whether an epoch's first record stands, whoever wrote it.
+    exclusive: bool,
     /// Epochs that have a record.
     epochs: BTreeSet<Epoch>,
 }
 
 impl StoreTickLog {
-    /// Opens the log and finds out which records there are.
+    /// Opens the log in an object store, which one process at a time writes, and finds out which records there are.
     ///
     /// # Errors
     /// [`PortError`] for wrong settings, and a store that cannot be reached.
     pub fn open(settings: &ObjectStoreSettings) -> Result<Self, PortError> {
-        let bucket = Bucket::open(settings)?;
-        let objects = bucket.list(TICKS)?.objects;
-        let epochs = objects.iter().filter_map(|object| epoch_of_name(object.location.filename()?)).collect();
-        Ok(Self { bucket, epochs })
+        Self::over(Box::new(Bucket::open(settings)?), false)
+    }
+
+    /// The same for several processes, of which only one may decide an epoch.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_shared(settings: &ObjectStoreSettings) -> Result<Self, PortError> {
+        Self::over(Box::new(Bucket::open(settings)?), true)
+    }
+
+    /// The same in a folder that several machines see.
+    ///
+    /// # Errors
+    /// [`PortError`] for a folder that cannot be used.
+    pub fn open_shared_folder(folder: &Path) -> Result<Self, PortError> {
+        let folder = folder.join(TICKS);
+        durable::create_folders(&folder).map_err(|error| durable::port_error("create", &folder, &error))?;
+        Self::over(Box::new(Folder(folder)), true)
+    }
+
+    fn over(records: Box<dyn Records>, exclusive: bool) -> Result<Self, PortError> {
+        let epochs = records.names()?.iter().filter_map(|name| epoch_of_name(name)).collect();
+        Ok(Self { records, exclusive, epochs })
     }
 
     /// The epoch of the last record.
@@ -44,29 +91,45 @@ impl StoreTickLog {
         self.epochs.last().copied()
     }
 
-    fn object(&self, epoch: Epoch) -> Result<ObjectPath, PortError> {
-        self.bucket.object(&format!("{TICKS}/e{:012}.tick", epoch.0))
+    /// Whether no record is missing between `epoch` and the last one.
+    #[must_use]
+    pub fn has_all_after(&self, epoch: Epoch) -> bool {
+        let later = self.epochs.range(Epoch(epoch.0 + 1)..);
+        later.zip(epoch.0 + 1..).all(|(found, expected)| found.0 == expected)
     }
 
     fn read(&self, epoch: Epoch) -> Result<Vec<u8>, PortError> {
-        let object = self.object(epoch)?;
-        let content = self.bucket.get(&object)?;
+        let name = name_of(epoch);
+        let content = self.records.read(&name)?;
         let record = content.as_deref().and_then(parse).filter(|(found, _)| *found == epoch);
         record.map(|(_, record)| record.to_vec()).ok_or_else(|| {
             PortError::Stop(format!(
                 "the record of epoch {epoch} in the tick log is damaged or gone: put {} back from a copy; without it, only \
                  epochs before it can be re-run",
-                self.bucket.describe(&object)
+                self.records.describe(&name)
             ))
         })
     }
 
     fn remove(&mut self, epochs: &[Epoch]) -> Result<(), PortError> {
         for epoch in epochs {
-            self.bucket.delete(&self.object(*epoch)?)?;
+            self.records.remove(&name_of(*epoch))?;
             self.epochs.remove(epoch);
         }
         Ok(())
+    }
+
+    /// Writes the first record of an epoch. One that is there already is ours if an earlier attempt wrote it and only the
+    /// answer was lost.
+    fn decide(&self, epoch: Epoch, content: Vec<u8>) -> Result<(), PortError> {
+        let name = name_of(epoch);
+        if self.records.create(&name, content.clone())? || self.records.read(&name)? == Some(content) {
+            return Ok(());
+        }
+        Err(PortError::Stop(format!(
+            "another process has decided epoch {epoch} ({}): it has taken over this part of the job",
+            self.records.describe(&name)
+        )))
     }
 }
 
@@ -78,7 +141,12 @@ impl TickLog for StoreTickLog {
                 "a tick log record takes {requested} bytes, limit {LARGEST_RECORD}: make epochs shorter"
             )));
         }
-        self.bucket.put(&self.object(epoch)?, Bytes::from(frame(epoch, record)))?;
+        let content = frame(epoch, record);
+        if self.exclusive {
+            self.decide(epoch, content)?;
+        } else {
+            self.records.replace(&name_of(epoch), content)?;
+        }
         self.epochs.insert(epoch);
         Ok(())
     }
@@ -100,7 +168,103 @@ impl TickLog for StoreTickLog {
     }
 }
 
+fn name_of(epoch: Epoch) -> String {
+    format!("e{:012}.tick", epoch.0)
+}
+
 fn epoch_of_name(name: &str) -> Option<Epoch> {
     let epoch = Epoch(name.strip_prefix('e')?.strip_suffix(".tick")?.parse().ok()?);
-    (name == format!("e{:012}.tick", epoch.0)).then_some(epoch)
+    (name == name_of(epoch)).then_some(epoch)
+}
+
+impl Records for Bucket {
+    fn names(&self) -> Result<Vec<String>, PortError> {
+        let objects = self.list(TICKS)?.objects;
+        Ok(objects.iter().filter_map(|object| object.location.filename().map(str::to_owned)).collect())
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        Ok(self.get(&self.object(&format!("{TICKS}/{name}"))?)?.map(Vec::from))
+    }
+
+    fn replace(&self, name: &str, content: Vec<u8>) -> Result<(), PortError> {
+        self.put(&self.object(&format!("{TICKS}/{name}"))?, Bytes::from(content))
+    }
+
+    fn create(&self, name: &str, content: Vec<u8>) -> Result<bool, PortError> {
+        self.put_new(&self.object(&format!("{TICKS}/{name}"))?, Bytes::from(content))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), PortError> {
+        self.delete(&self.object(&format!("{TICKS}/{name}"))?)
+    }
+
+    fn describe(&self, name: &str) -> String {
+        format!("{TICKS}/{name} in {}", self.url())
+    }
+}
+
+/// A folder that several processes see.
+struct Folder(PathBuf);
+
+impl Folder {
+    /// Writes a file beside, under a name that no other process uses, then does with it what `place` says.
+    fn write(
+        &self,
+        name: &str,
+        content: &[u8],
+        place: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        let partial = self.0.join(format!("{name}.{}.partial", std::process::id()));
+        let mut file = File::create(&partial)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        let placed = place(&partial, &self.0.join(name));
+        match fs::remove_file(&partial) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        placed.and_then(|()| durable::sync_folder(&self.0))
+    }
+
+    fn refused(&self, action: &str, name: &str, error: &std::io::Error) -> PortError {
+        durable::port_error(action, &self.0.join(name), error)
+    }
+}
+
+impl Records for Folder {
+    fn names(&self) -> Result<Vec<String>, PortError> {
+        durable::entries(&self.0).map_err(|error| durable::port_error("list", &self.0, &error))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        match fs::read(self.0.join(name)) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.refused("read", name, &error)),
+        }
+    }
+
+    fn replace(&self, name: &str, content: Vec<u8>) -> Result<(), PortError> {
+        let written = self.write(name, &content, |from, to| fs::rename(from, to));
+        written.map_err(|error| self.refused("write", name, &error))
+    }
+
+    fn create(&self, name: &str, content: Vec<u8>) -> Result<bool, PortError> {
+        // A link is made only where there is no file, and has the whole content at once.
+        match self.write(name, &content, |from, to| fs::hard_link(from, to)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(self.refused("write", name, &error)),
+        }
+    }
+
+    fn remove(&self, name: &str) -> Result<(), PortError> {
+        let removed = durable::remove_file(&self.0.join(name));
+        removed.map_err(|error| self.refused("remove", name, &error))
+    }
+
+    fn describe(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
 }

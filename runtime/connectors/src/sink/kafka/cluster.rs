@@ -1,7 +1,7 @@
 //! What the sink asks of the cluster before it relies on it: topics that are there, limits that are high enough.
 
 use super::settings::{CreateTopics, bad_topic};
-use crate::kafka::{Connection, Context};
+use crate::kafka::{Connection, Context, Properties};
 use futures_executor::block_on;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
@@ -19,6 +19,37 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a new topic may take until every broker knows it.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+
+/// Topics of a cluster, for whoever needs them before anything is read or written.
+pub struct KafkaTopics {
+    config: ClientConfig,
+    connection: Arc<Connection>,
+}
+
+impl KafkaTopics {
+    /// Opens no connection yet.
+    ///
+    /// # Errors
+    /// [`PortError::Stop`] for properties that are wrong.
+    pub fn new(brokers: &[String], properties: &Properties) -> Result<Self, PortError> {
+        let mut config = ClientConfig::new();
+        config.set("client.id", "tidemark");
+        let secrets = properties.apply(&mut config).map_err(PortError::Stop)?;
+        config.set("bootstrap.servers", brokers.join(",")).set("allow.auto.create.topics", "false");
+        Ok(Self { config, connection: Connection::new("topics", secrets) })
+    }
+
+    /// Makes sure that a topic is there, made as `create` says, and gives its number of partitions.
+    ///
+    /// # Errors
+    /// [`PortError::Stop`] where it is not and may not be made, or is there with another number of partitions than it must
+    /// have; [`PortError::Retry`] where no broker answers.
+    pub fn ensure(&self, topic: &str, create: Option<CreateTopics>) -> Result<u32, PortError> {
+        let mut cluster = Cluster::new(self.config.clone(), &self.connection, create);
+        cluster.ensure(&BTreeSet::from([topic.to_owned()]))?;
+        Ok(cluster.partitions_of(topic)? as u32)
+    }
+}
 
 /// What is known of the cluster.
 pub(super) struct Cluster {
@@ -117,7 +148,7 @@ impl Cluster {
     fn create(&self, topic: &str) -> Result<(), PortError> {
         let Some(create) = &self.create else {
             return Err(PortError::Stop(format!(
-                "sink.kafka: there is no topic {topic}: create it, or set `create_topics`"
+                "there is no topic {topic}: create it, or set `sink.kafka.create_topics` if a sink writes it"
             )));
         };
         let retention = create.retention_ms.map(|ms| ms.to_string());

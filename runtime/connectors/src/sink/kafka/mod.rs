@@ -39,6 +39,7 @@ mod recovery;
 mod settings;
 mod telemetry;
 
+pub use cluster::KafkaTopics;
 pub use exchange::{ExchangeRoute, ExchangeSettings};
 pub use handle::Position;
 pub use settings::{CreateTopics, DeadLettersSettings, Delivery, EventsSettings, KafkaSinkSettings, MetricsSettings};

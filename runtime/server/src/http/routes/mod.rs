@@ -9,6 +9,7 @@ mod letters;
 mod live;
 mod metrics;
 mod modules;
+mod nodes;
 mod pipeline;
 mod state;
 
@@ -37,6 +38,7 @@ pub(super) fn all(limits: &HttpLimits) -> Vec<Group> {
         read(live::routes()),
         read(state::routes()),
         read(pipeline::routes()),
+        read(nodes::routes()),
         read(letters::read()),
         Group { scope: Some(Scope::Operate), routes: letters::operate() },
         read(deployments::read()),
