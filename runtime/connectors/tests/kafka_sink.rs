@@ -68,7 +68,12 @@ fn records_have_keys_values_and_headers() {
             expected: Default::default(),
         }),
         dead_letters: Some(DeadLettersSettings { topic: dead.clone() }),
-        create_topics: Some(CreateTopics { partitions: 2, replication: 1, retention_ms: Some(3_600_000), exact: false }),
+        create_topics: Some(CreateTopics {
+            partitions: 2,
+            replication: 1,
+            retention_ms: Some(3_600_000),
+            exact: false,
+        }),
         ..job.settings
     };
     let mut sink = job.recovered().expect("recovered");

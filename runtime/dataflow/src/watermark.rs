@@ -206,7 +206,9 @@ impl Watermarks {
     /// is a partition.
     #[must_use]
     pub fn all_idle(&self) -> bool {
-        !self.partitions.is_empty() && self.partitions.iter().all(|p| p.activity != Activity::Active) && !self.all_ended()
+        !self.partitions.is_empty()
+            && self.partitions.iter().all(|p| p.activity != Activity::Active)
+            && !self.all_ended()
     }
 
     /// What the merged watermark would be if every partition that ever had an event still had some to come.

@@ -7,6 +7,7 @@
 
 mod checker;
 mod life;
+mod nodes;
 mod oracle;
 mod random;
 mod run;

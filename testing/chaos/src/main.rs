@@ -22,10 +22,13 @@ struct Arguments {
     /// The seed of the first; the others follow.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Run the job on one, two, three nodes and one again, instead of one process.
+    #[arg(long)]
+    nodes: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { tidemark, metrics, runs, seed } = Arguments::parse();
+    let Arguments { tidemark, metrics, runs, seed, nodes } = Arguments::parse();
     let broker = match Broker::start(&Settings::default()) {
         Ok(broker) => broker,
         Err(error) => {
@@ -36,7 +39,7 @@ fn main() -> ExitCode {
     let setup = Setup { tidemark, metrics, outside: Outside::new(broker.address()) };
     let (mut total, mut bad) = (Report::default(), Vec::new());
     for seed in seed..seed + runs {
-        match setup.run(seed) {
+        match if nodes { setup.run_nodes(seed) } else { setup.run(seed) } {
             Ok(report) => {
                 let Report { kills, lost_disks, verdict } = report;
                 println!("seed {seed}: {kills} kills, {lost_disks} lost disks, {verdict}");

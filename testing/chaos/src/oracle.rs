@@ -73,6 +73,14 @@ pub(crate) fn expected<'a>(lines: impl Iterator<Item = &'a str>) -> Expected {
     }
 }
 
+/// The event time of a line, if it has one.
+pub(crate) fn time_of(line: &str) -> Option<i64> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    let inner = event["data"].as_str().and_then(|text| serde_json::from_str(text).ok());
+    let data: &Value = inner.as_ref().unwrap_or(&event["data"]);
+    milliseconds(&data["timestamp"]).or_else(|| milliseconds(&event["timestamp"]))
+}
+
 /// Mean and coefficient of variation in two passes.
 fn jitter(rates: &[f64]) -> Jitter {
     let count = rates.len() as f64;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use test_kafka::outside::{Outside, fresh};
 
-const METRICS: [&str; 2] = ["jitter-coefficient", "prompt-to-first-frame"];
+pub(crate) const METRICS: [&str; 2] = ["jitter-coefficient", "prompt-to-first-frame"];
 
 /// What a run needs.
 #[derive(Clone, Debug)]
@@ -71,7 +71,12 @@ impl Setup {
     }
 
     /// Events for each partition, nothing late and nothing malformed.
-    fn generate(&self, random: &mut Random, folder: &Path, partitions: i32) -> Result<Vec<Vec<String>>, String> {
+    pub(crate) fn generate(
+        &self,
+        random: &mut Random,
+        folder: &Path,
+        partitions: i32,
+    ) -> Result<Vec<Vec<String>>, String> {
         let (events, streams) = (random.between(2_000, 6_000).to_string(), random.between(3, 30).to_string());
         let mut input = Vec::new();
         for partition in 0..partitions {
@@ -86,7 +91,7 @@ impl Setup {
     }
 
     /// The steps at which the process can be made to die.
-    fn steps(&self) -> Result<Vec<String>, String> {
+    pub(crate) fn steps(&self) -> Result<Vec<String>, String> {
         let steps = output_of(Command::new(&self.tidemark).arg("fail-points"))?;
         let passed = |step: &&str| {
             ["engine.tick.", "engine.epoch.", "engine.checkpoint.", "kafka.", "checkpoint."]
@@ -118,7 +123,7 @@ impl Setup {
 }
 
 /// The part of `lines` that comes before life number `life` of `lives`.
-fn slice(lines: &[String], life: u64, lives: u64) -> &[String] {
+pub(crate) fn slice(lines: &[String], life: u64, lives: u64) -> &[String] {
     let end = |life: u64| lines.len() * life as usize / lives as usize;
     &lines[end(life)..end(life + 1)]
 }

@@ -381,11 +381,11 @@ fn a_tick_log_in_a_store_comes_back_and_is_cut_at_both_ends() {
 fn of_two_who_decide_one_epoch_one_has_lost() {
     let server = S3Server::start();
     let folder = tempfile::tempdir().unwrap();
-    let opened: [(&str, Box<dyn Fn() -> StoreTickLog>); 2] = [
-        ("store", Box::new(|| StoreTickLog::open_shared(&server.settings()).unwrap())),
-        ("folder", Box::new(|| StoreTickLog::open_shared_folder(folder.path()).unwrap())),
-    ];
-    for (place, open) in opened {
+    for place in ["store", "folder"] {
+        let open = || match place {
+            "store" => StoreTickLog::open_shared(&server.settings()).unwrap(),
+            _ => StoreTickLog::open_shared_folder(folder.path()).unwrap(),
+        };
         let (mut one, mut other) = (open(), open());
         one.append(Epoch(1), b"by one").unwrap();
         // An answer that was lost: the same record once more.

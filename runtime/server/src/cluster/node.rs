@@ -161,7 +161,8 @@ fn drive(shared: &Shared, id: &PieceId, orders: &Orders, has_committed: &mut boo
     let Some((config, metrics)) = shared.pieces.job(id) else {
         anyhow::bail!("this job has no such piece: another version of its configuration shares out other topics");
     };
-    let opened = OpenJob::open(&config, metrics, shared.catalogue.clone(), shared.telemetry.clone(), shared.hook.clone());
+    let opened =
+        OpenJob::open(&config, metrics, shared.catalogue.clone(), shared.telemetry.clone(), shared.hook.clone());
     let mut job = opened?;
     job.committed()?;
     let name = id.to_string();

@@ -90,7 +90,10 @@ impl Plan {
             exchange.written_by = by_events.iter().cloned().chain(by_rows).collect();
         }
         if let Some(exchange) = exchanges.iter().find(|exchange| exchange.topic.len() > 249) {
-            return Err(format!("the name of the exchange topic {} is too long for Kafka: shorten the job's", exchange.topic));
+            return Err(format!(
+                "the name of the exchange topic {} is too long for Kafka: shorten the job's",
+                exchange.topic
+            ));
         }
         Ok(Self { cleanse, exchanges })
     }
@@ -140,7 +143,8 @@ impl Wants {
         let every = Some(&metric.filter).into_iter().chain(sides.iter().copied());
         // Every type that any filter names: what only one side lets through is left out behind the exchange.
         let named: BTreeSet<String> = every.clone().filter_map(Filter::types).flatten().cloned().collect();
-        let is_open = metric.filter.types().is_none() && (sides.is_empty() || sides.iter().any(|side| side.types().is_none()));
+        let is_open =
+            metric.filter.types().is_none() && (sides.is_empty() || sides.iter().any(|side| side.types().is_none()));
         let (rows, events): (BTreeSet<String>, BTreeSet<String>) =
             named.into_iter().partition(|name| name.starts_with(METRIC_TYPE));
         let rows = rows.iter().map(|name| name[METRIC_TYPE.len()..].to_owned());
@@ -158,6 +162,6 @@ fn level(name: &str, wants: &BTreeMap<&str, Wants>, most: usize) -> Result<usize
         let rows = wants.get(name)?.rows.iter();
         rows.map(|before| Some(walk(before, wants, left)? + 1)).try_fold(0, |most, next| Some(most.max(next?)))
     }
-    walk(name, wants, most).ok_or_else(|| format!("metric {name} reads its own rows by way of others: take one of them out"))
+    walk(name, wants, most)
+        .ok_or_else(|| format!("metric {name} reads its own rows by way of others: take one of them out"))
 }
-

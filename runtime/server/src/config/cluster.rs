@@ -52,7 +52,10 @@ impl ClusterSettings {
         if let Some(name) = &node
             && !(1..=200).contains(&name.len())
         {
-            section.mistake("node", "must be a name of 1 to 200 characters: leave it out for one after machine and process");
+            section.mistake(
+                "node",
+                "must be a name of 1 to 200 characters: leave it out for one after machine and process",
+            );
         }
         let most = i64::from(key_groups.count());
         let default = DEFAULT_PARTITIONS.min(key_groups.count());
@@ -73,7 +76,11 @@ pub(super) fn contradictions(config: &Config, check: &mut impl FnMut(bool, &str,
         SourceKind::Kafka(source) => Some(source),
         _ => None,
     };
-    check(source.is_some(), "cluster", "nodes share out topics of Kafka: write `kind = \"kafka\"` in [source], or leave it out");
+    check(
+        source.is_some(),
+        "cluster",
+        "nodes share out topics of Kafka: write `kind = \"kafka\"` in [source], or leave it out",
+    );
     if let Some(source) = source {
         check(
             source.topics.iter().all(|topic| !topic.starts_with('^')),

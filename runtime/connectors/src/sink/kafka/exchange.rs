@@ -89,7 +89,8 @@ impl Exchange {
     pub(super) fn marks(&self, watermark_ms: Option<i64>, idle: bool) -> Vec<Marks> {
         let ExchangeSettings { family, writer, writers, .. } = &self.settings;
         let writer = MarkWriter { family: family.clone(), writer: *writer, writers: *writers, idle };
-        let mark = |topic| Marks { topic, watermark_ms: watermark_ms.unwrap_or(i64::MIN), writer: Some(writer.clone()) };
+        let mark =
+            |topic| Marks { topic, watermark_ms: watermark_ms.unwrap_or(i64::MIN), writer: Some(writer.clone()) };
         self.topics().into_iter().map(mark).collect()
     }
 
@@ -140,11 +141,7 @@ impl Destination<'_> {
     }
 
     /// Adds records in the order of `rows` within each partition. Gives the bytes of the largest.
-    fn add<'r>(
-        &self,
-        rows: impl Iterator<Item = (usize, Record<'r>)>,
-        outbox: &mut OutboxWriter,
-    ) -> usize {
+    fn add<'r>(&self, rows: impl Iterator<Item = (usize, Record<'r>)>, outbox: &mut OutboxWriter) -> usize {
         let mut by_partition: Vec<Vec<Record<'r>>> = Vec::new();
         by_partition.resize_with(usize::from(self.settings.partitions), Vec::new);
         rows.for_each(|(partition, record)| by_partition[partition].push(record));
@@ -199,11 +196,13 @@ impl Destination<'_> {
         outbox: &mut OutboxWriter,
     ) -> Result<usize, PortError> {
         let kind = format!("{METRIC_TYPE}{metric}");
-        let missing = |name: &str| PortError::Stop(format!("rows of {metric} have no column {name}: a mistake of ours"));
+        let missing =
+            |name: &str| PortError::Stop(format!("rows of {metric} have no column {name}: a mistake of ours"));
         let own_keys = text(rows, "key")?;
         let times = rows.column_by_name("event_time").ok_or_else(|| missing("event_time"))?;
         let times = times.as_primitive::<TimestampMillisecondType>();
-        let values = columns.iter().map(|column| rows.column_by_name(&column.name).ok_or_else(|| missing(&column.name)));
+        let values =
+            columns.iter().map(|column| rows.column_by_name(&column.name).ok_or_else(|| missing(&column.name)));
         let values: Vec<&ArrayRef> = values.collect::<Result<_, _>>()?;
         let mut events = Vec::with_capacity(rows.num_rows());
         for row in 0..rows.num_rows() {
@@ -323,7 +322,8 @@ mod tests {
 
     #[test]
     fn an_event_goes_where_each_of_its_keys_is_owned() {
-        let event = |kind: &str, s: &str| format!(r#"{{"type":"{kind}","timestamp":"1767908945298","data":{{"s":"{s}"}}}}"#);
+        let event =
+            |kind: &str, s: &str| format!(r#"{{"type":"{kind}","timestamp":"1767908945298","data":{{"s":"{s}"}}}}"#);
         let raw = [event("a", "x"), event("b", "y"), event("a", "z"), event("a", "x")];
         let rows = RecordBatch::try_from_iter_with_nullable([
             ("type", texts(&[Some("a"), Some("b"), Some("a"), Some("a")]), false),
@@ -358,7 +358,11 @@ mod tests {
     fn a_row_becomes_the_event_that_other_metrics_read() {
         let rows = RecordBatch::try_from_iter_with_nullable([
             ("key", texts(&[Some("stream")]), false),
-            ("event_time", Arc::new(TimestampMillisecondArray::from(vec![1_000]).with_timezone("UTC")) as ArrayRef, false),
+            (
+                "event_time",
+                Arc::new(TimestampMillisecondArray::from(vec![1_000]).with_timezone("UTC")) as ArrayRef,
+                false,
+            ),
             ("latency_ms", Arc::new(Float64Array::from(vec![Some(0.1)])) as ArrayRef, true),
             ("count", Arc::new(Int64Array::from(vec![None])) as ArrayRef, true),
             ("orchestrator", texts(&[Some("o-1")]), true),

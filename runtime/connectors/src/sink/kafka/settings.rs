@@ -231,7 +231,8 @@ impl KafkaSinkSettings {
             }
             // -1: as the brokers make topics by default.
             if !(1..=100).contains(&create.replication) && create.replication != -1 {
-                mistakes.push(format!("create_topics.replication = {} must be from 1 to 100, or -1", create.replication));
+                mistakes
+                    .push(format!("create_topics.replication = {} must be from 1 to 100, or -1", create.replication));
             }
         }
         mistakes.extend(self.properties.mistakes("properties", &OWNED));
