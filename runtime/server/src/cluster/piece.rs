@@ -62,9 +62,7 @@ impl Pieces {
                     ..self.source.clone()
                 },
             }));
-            if let Some(kafka) = &mut config.sinks.kafka {
-                kafka.metrics = None;
-            }
+            config.sinks.kafka = without(config.sinks.kafka, |kafka| kafka.metrics = None);
             config.piece = Some(Piece { exchange: self.exchange(id, self.plan.routes_of_events()) });
             return Some((config, Vec::new()));
         };
@@ -79,9 +77,7 @@ impl Pieces {
             start: Start::Earliest,
             ..self.source.clone()
         }));
-        if let Some(kafka) = &mut config.sinks.kafka {
-            kafka.events = None;
-        }
+        config.sinks.kafka = without(config.sinks.kafka, |kafka| kafka.events = None);
         let own: Vec<&MetricSpec> =
             self.metrics.iter().filter(|metric| exchange.metrics.contains(&metric.name)).collect();
         config.piece = Some(Piece { exchange: self.exchange(id, self.plan.routes_of_rows(&own)) });
@@ -143,6 +139,13 @@ impl Pieces {
             exact: true,
         }
     }
+}
+
+/// A sink without what the piece does not write; `None` where nothing is left.
+fn without(sink: Option<KafkaSinkSettings>, take: impl Fn(&mut KafkaSinkSettings)) -> Option<KafkaSinkSettings> {
+    let mut sink = sink?;
+    take(&mut sink);
+    (sink.events.is_some() || sink.metrics.is_some() || sink.dead_letters.is_some()).then_some(sink)
 }
 
 fn default_timeout() -> u32 {

@@ -165,3 +165,6 @@ fn level(name: &str, wants: &BTreeMap<&str, Wants>, most: usize) -> Result<usize
     walk(name, wants, most)
         .ok_or_else(|| format!("metric {name} reads its own rows by way of others: take one of them out"))
 }
+
+#[cfg(test)]
+mod tests;
