@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Instant;
 use support::get;
-use support::kafka::{Bench, Running, comparable, sorted};
+use support::kafka::{Bench, Running, assert_alike, by_orchestrator, comparable, sorted};
 use test_kafka::outside::{LONG, fresh};
 
 const METRICS: [&str; 5] =
@@ -46,27 +46,11 @@ fn rows_from_topics_to_topics_are_those_from_files_each_once() {
     assert!(sorted(found) == expected);
 }
 
-/// The lookup table of the shipped configuration, and a metric by a key that it gives.
-const TABLE: &str = r#"
-[[cleanse.table]]
-name = "orchestrators"
-event = "network_capabilities"
-event_keys = ["data.orchestrator_info.address", "data.orchestrator_info.url"]
-row_keys = ["local_address", "orch_uri"]
-lower_case = true
-fields = { address = "address" }
-max_age_ms = 600_000
-max_ahead_ms = 30_000
-"#;
-
 #[test]
 fn two_jobs_with_a_topic_between_give_the_rows_of_one() {
     let bench = bench!("two_jobs_with_a_topic_between_give_the_rows_of_one");
     let input = bench.input("10000", &["--late-share", "0"]);
-    let module = support::job::metrics_folder().join("jitter-coefficient.wasm");
-    let by_table = format!(
-        "{TABLE}[[metric]]\nname = \"by-orchestrator\"\nmodule = {module:?}\nkey = \"enrich.orchestrators.address\"\n"
-    );
+    let by_table = by_orchestrator();
     let metrics = [&METRICS[..], &["by-orchestrator"]].concat();
     let rows = |prefix: &str| sorted(metrics.iter().flat_map(|metric| bench.rows(prefix, metric)));
 
@@ -108,25 +92,6 @@ fn two_jobs_with_a_topic_between_give_the_rows_of_one() {
     let dead = bench.outside.read(&format!("{split}.dead"));
     let reasons: BTreeSet<_> = dead.iter().filter_map(|letter| letter.headers.get("reason")).collect();
     assert!(reasons.iter().all(|reason| *reason == "missing_key"), "{reasons:?}");
-}
-
-/// The same rows. Events of one window meet in another order where a topic is between, and sums of floats then differ
-/// in their last bits.
-#[track_caller]
-fn assert_alike(found: &[String], expected: &[String]) {
-    assert_eq!(found.len(), expected.len());
-    for (found, expected) in found.iter().zip(expected) {
-        let [found, expected]: [serde_json::Value; 2] =
-            [found, expected].map(|row| serde_json::from_str(row).expect("a row"));
-        let (found, expected) = (found.as_object().expect("a row"), expected.as_object().expect("a row"));
-        for (name, value) in found {
-            let close = match (value.as_f64(), expected[name].as_f64()) {
-                (Some(found), Some(expected)) => (found - expected).abs() <= 1e-12 * expected.abs().max(1.0),
-                _ => *value == expected[name],
-            };
-            assert!(close, "{name}: {found:?}\nis not\n{expected:?}");
-        }
-    }
 }
 
 #[test]

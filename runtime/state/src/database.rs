@@ -47,14 +47,33 @@ pub(crate) struct Database {
 impl Database {
     /// Opens the database, or creates one where the folder has none.
     pub(crate) fn open(settings: &StateSettings, key_groups: KeyGroups) -> Result<Self, StateError> {
-        let path = settings.path.clone();
-        let new = is_new(&path).map_err(|error| StateError::of_io(&path, &error))?;
-        if new {
-            std::fs::create_dir_all(&path).map_err(|error| StateError::of_io(&path, &error))?;
+        let path = &settings.path;
+        if is_new(path).map_err(|error| StateError::of_io(path, &error))? {
+            Self::create(settings, key_groups)?;
         }
-        let db = DB::open_cf_descriptors(&options::database(settings, new), &path, options::columns(settings))
-            .map_err(|error| StateError::of_rocksdb(&path, error))?;
-        let database = Self { db, path };
+        Self::open_at(path, settings, key_groups, false)
+    }
+
+    /// Creates a database beside its place, so that one rename makes the whole appear: RocksDB makes column families one by
+    /// one, and a process that dies in between would leave something that is neither new nor whole.
+    fn create(settings: &StateSettings, key_groups: KeyGroups) -> Result<(), StateError> {
+        let path = &settings.path;
+        let refused = |error: std::io::Error| StateError::of_io(path, &error);
+        let unfinished = path.with_added_extension("creating");
+        remove(&unfinished).map_err(refused)?;
+        std::fs::create_dir_all(&unfinished).map_err(refused)?;
+        drop(Self::open_at(&unfinished, settings, key_groups, true)?);
+        // What is there is no database.
+        remove(path).map_err(refused)?;
+        std::fs::rename(&unfinished, path).map_err(refused)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(refused)
+    }
+
+    fn open_at(path: &Path, settings: &StateSettings, key_groups: KeyGroups, new: bool) -> Result<Self, StateError> {
+        let db = DB::open_cf_descriptors(&options::database(settings, new), path, options::columns(settings))
+            .map_err(|error| StateError::of_rocksdb(path, error))?;
+        let database = Self { db, path: path.to_owned() };
         database.check_format(key_groups)?;
         Ok(database)
     }
@@ -195,6 +214,14 @@ impl Database {
 pub(crate) fn put_stage_size(batch: &mut WriteBatch, stage: StageId, size: StageSize) {
     let key = [SIZE_KEY, &stage.0.to_be_bytes()].concat();
     batch.put(key, [size.entries.to_be_bytes(), size.bytes.to_be_bytes()].concat());
+}
+
+/// Removes a folder; one that is not there is removed already.
+fn remove(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Whether no database was ever completed in the folder: it has neither the file that points to the newest manifest nor

@@ -129,6 +129,17 @@ fn a_folder_without_a_finished_database_is_a_new_one() {
 }
 
 #[test]
+fn a_creation_that_died_is_begun_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, unfinished) = (folder.path().join("state"), folder.path().join("state.creating"));
+    // A database without the column families that came next.
+    drop(rocksdb::DB::open_default(&unfinished).expect("created"));
+    assert_eq!(content(&open(&path)).len(), 0);
+    assert!(path.join("CURRENT").exists() && !unfinished.exists());
+    assert_eq!(content(&open(&path)).len(), 0);
+}
+
+#[test]
 fn a_second_opener_is_told_of_the_lock() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = open(folder.path());

@@ -62,7 +62,7 @@ pub(super) fn open(config: &Config, store: &JobCheckpoints, log: &JobTickLog) ->
         match open_state(config, &folder) {
             Ok(state) if config.piece.is_some() && !goes_on(&state, store, log)? => {
                 drop(state);
-                fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+                remove_whole(&folder)?;
             }
             Ok(state) => {
                 // What was decided elsewhere is run again here.
@@ -136,6 +136,20 @@ fn has_files(folder: &Path) -> anyhow::Result<bool> {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", folder.display())),
+    }
+}
+
+/// Removes a state that somebody else has gone on from: it is there, or it is not.
+fn remove_whole(folder: &Path) -> anyhow::Result<()> {
+    let stale = folder.with_added_extension("stale");
+    let removed = remove_folder(&stale).and_then(|()| fs::rename(folder, &stale)).and_then(|()| remove_folder(&stale));
+    removed.with_context(|| format!("cannot remove {}", folder.display()))
+}
+
+fn remove_folder(folder: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -141,6 +141,44 @@ pub fn sorted(rows: impl Iterator<Item = String>) -> Vec<String> {
     rows
 }
 
+/// The lookup table of the shipped configuration, and a metric by a key that it gives.
+pub fn by_orchestrator() -> String {
+    let module = metrics_folder().join("jitter-coefficient.wasm");
+    format!(
+        "{TABLE}[[metric]]\nname = \"by-orchestrator\"\nmodule = {module:?}\nkey = \"enrich.orchestrators.address\"\n"
+    )
+}
+
+const TABLE: &str = r#"
+[[cleanse.table]]
+name = "orchestrators"
+event = "network_capabilities"
+event_keys = ["data.orchestrator_info.address", "data.orchestrator_info.url"]
+row_keys = ["local_address", "orch_uri"]
+lower_case = true
+fields = { address = "address" }
+max_age_ms = 600_000
+max_ahead_ms = 30_000
+"#;
+
+/// The same rows. Events of one window meet in another order where a topic is between, and sums of floats then differ
+/// in their last bits.
+#[track_caller]
+pub fn assert_alike(found: &[String], expected: &[String]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        let [found, expected]: [Value; 2] = [found, expected].map(|row| serde_json::from_str(row).expect("a row"));
+        let (found, expected) = (found.as_object().expect("a row"), expected.as_object().expect("a row"));
+        for (name, value) in found {
+            let close = match (value.as_f64(), expected[name].as_f64()) {
+                (Some(found), Some(expected)) => (found - expected).abs() <= 1e-12 * expected.abs().max(1.0),
+                _ => *value == expected[name],
+            };
+            assert!(close, "{name}: {found:?}\nis not\n{expected:?}");
+        }
+    }
+}
+
 /// The binary, running with JSON logs.
 pub struct Running {
     child: Child,
