@@ -25,7 +25,8 @@ cargo xtask CHORE
   test       set up, build the metrics and run every test
   bench      measure job, profile, boundary, sql, languages, state, keys, latest, kafka, clickhouse or all of it; results
              in bench/RESULTS.md
-  chaos      kill the real process between topics of a real broker, 200 times or as often as told, and check its rows
+  chaos      kill the real process between topics of a real broker, 200 times or as often as told, and check its rows;
+             `chaos nodes`: with one, two, three nodes and one again
   metrics    build metrics into components, target/metrics/<name>.wasm: those in Rust, and the others where their
              toolchains are there
   languages  fetch the toolchains of Go, Python, JavaScript and C, run the tests of their SDKs, build their metrics
@@ -51,7 +52,8 @@ fn main() -> Result<()> {
         ["languages"] => setup::for_languages().and_then(|()| languages::run()),
         ["dashboards"] => dashboards::run(),
         ["go-frame"] => go_frame::run(),
-        ["chaos", numbers @ ..] if numbers.len() <= 2 => chaos::run(numbers),
+        ["chaos", "nodes", numbers @ ..] if numbers.len() <= 2 => chaos::run(true, numbers),
+        ["chaos", numbers @ ..] if numbers.len() <= 2 => chaos::run(false, numbers),
         ["setup"] => setup::for_everything(),
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] => {

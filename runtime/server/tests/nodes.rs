@@ -73,12 +73,13 @@ impl Job<'_> {
     fn complete(&self, metrics: &[&str], expected: usize) {
         let deadline = Instant::now() + LONG;
         loop {
-            let found = metrics.iter().map(|metric| self.bench.outside.read(&format!("{}.{metric}", self.name)).len());
-            let found: usize = found.sum();
-            if found >= expected {
+            let rows = |metric: &&&str| self.bench.outside.read(&format!("{}.{metric}", self.name)).len();
+            let found: Vec<(&&str, usize)> = metrics.iter().map(|metric| (metric, rows(&metric))).collect();
+            let count: usize = found.iter().map(|(_, count)| count).sum();
+            if count >= expected {
                 return;
             }
-            assert!(Instant::now() < deadline, "{found} of {expected} rows");
+            assert!(Instant::now() < deadline, "{count} of {expected} rows: {found:?}");
         }
     }
 }
@@ -88,6 +89,11 @@ impl Node {
     fn nodes(&self) -> Vec<(String, Vec<String>)> {
         let answer = get(&self.address, "/api/v1/nodes");
         let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        if !answer.starts_with("HTTP/1.1 200") {
+            // The group is being made.
+            assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+            return Vec::new();
+        }
         let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
         let texts = |pieces: &Value| {
             let pieces = pieces.as_array().expect("a list").iter();

@@ -100,7 +100,7 @@ fn usage_mistakes_exit_with_two() {
 #[test]
 fn the_shipped_configurations_are_valid() {
     support::job::metrics_folder();
-    for name in ["tidemark.toml", "kafka.toml"] {
+    for name in ["tidemark.toml", "kafka.toml", "nodes.toml"] {
         let config = support::workspace().join("examples/livepeer").join(name);
         let run = tidemark(&["validate", text(&config)]).fine();
         assert!(run.stdout.contains("is valid"), "{run:#?}");

@@ -58,6 +58,6 @@ fn main() -> ExitCode {
     if bad.is_empty() {
         return ExitCode::SUCCESS;
     }
-    println!("seeds of bad runs: {bad:?}; one again: cargo xtask chaos 1 SEED");
+    println!("seeds of bad runs: {bad:?}; one again: cargo xtask chaos {}1 SEED", if nodes { "nodes " } else { "" });
     ExitCode::FAILURE
 }

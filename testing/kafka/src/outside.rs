@@ -12,6 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -182,8 +183,17 @@ impl Outside {
         let uncommitted: BaseConsumer =
             self.config().set("isolation.level", "read_uncommitted").create().expect("a consumer");
         let deadline = Instant::now() + SETTLED_WITHIN;
-        let end = |consumer: &BaseConsumer, partition| {
-            consumer.fetch_watermarks(topic, partition, LONG).expect("the ends of a partition").1
+        let end = |consumer: &BaseConsumer, partition| loop {
+            match consumer.fetch_watermarks(topic, partition, LONG) {
+                Ok((_, end)) => return end,
+                // Of a topic that was made just now.
+                Err(KafkaError::MetadataFetch(RDKafkaErrorCode::NotLeaderForPartition))
+                    if Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => panic!("the ends of a partition: {error}"),
+            }
         };
         let is_open = |partition| end(consumer, partition) < end(&uncommitted, partition);
         while (0..partitions).any(is_open) && Instant::now() < deadline {

@@ -9,7 +9,11 @@ use crate::savepoint;
 
 /// Carries out one of the commands.
 pub fn execute(arguments: &SavepointArguments, overrides: &Overrides) -> Result<(), Failure> {
-    let read = |file| -> Result<_, Failure> { Ok(Draft::read(file, &environment, overrides)?.into_config()?) };
+    let read = |file| -> Result<_, Failure> {
+        let config = Draft::read(file, &environment, overrides)?.into_config()?;
+        config.refuse_cluster("a savepoint").map_err(Failure::Usage)?;
+        Ok(config)
+    };
     match &arguments.command {
         SavepointCommand::Create { name, config } => {
             let epoch = savepoint::create(&read(config)?, name)?;

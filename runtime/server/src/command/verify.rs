@@ -23,6 +23,7 @@ pub(super) fn with_scratch<T>(
     work: impl FnOnce(&Config, Host, Selection, &Path) -> anyhow::Result<T>,
 ) -> Result<T, Failure> {
     let config = Draft::read(&arguments.config, &environment, overrides)?.into_config()?;
+    config.refuse_cluster("running epochs again").map_err(Failure::Usage)?;
     let settings = HostSettings { cache: Some(config.data.modules()), ..HostSettings::default() };
     let host = Host::new(settings).map_err(Failure::failed)?;
     let scratch = config.data.dir.join(format!("verify-{}", std::process::id()));

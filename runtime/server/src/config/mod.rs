@@ -101,6 +101,20 @@ pub struct Piece {
 }
 
 impl Config {
+    /// Refuses what `command` cannot do for a job that several nodes run.
+    ///
+    /// # Errors
+    /// The job has `[cluster]`.
+    pub fn refuse_cluster(&self, command: &str) -> Result<(), String> {
+        match self.cluster {
+            None => Ok(()),
+            Some(_) => Err(format!(
+                "{command} is about jobs that one process runs, and this one has [cluster]: its pieces have checkpoints of their \
+                 own; to compute its rows once more, run the same metrics without [cluster] and under another name"
+            )),
+        }
+    }
+
     /// Where checkpoints are kept.
     #[must_use]
     pub fn checkpoints(&self) -> PathBuf {
