@@ -26,13 +26,15 @@ pub(crate) type Running = (StageRecord, MetricSpec);
 
 impl Job {
     /// Orders and compiles stages. Modules that `modules`, the digests known so far, lacks are added to it. `tables` are
-    /// those of all metrics: one that is paused may have no stage.
+    /// those of all metrics: one that is paused may have no stage. `rows_from_elsewhere` says that rows of metrics which are
+    /// not here come from the source.
     pub(crate) fn compile(
         running: Vec<Running>,
         tables: &Tables,
         plan: &mut ExtractionPlan,
         modules: &mut Vec<String>,
         telemetry: &Telemetry,
+        rows_from_elsewhere: bool,
     ) -> Result<Self, String> {
         let consumers: usize = running.iter().map(|(_, spec)| 1 + usize::from(spec.interval_join().is_some())).sum();
         if consumers > ExtractionPlan::MAX_CONSUMERS {
@@ -49,8 +51,10 @@ impl Job {
             let first = stages.len();
             let done: BTreeSet<String> = stages.iter().map(|stage| stage.spec.name.clone()).collect();
             let has_stages: BTreeSet<String> = waiting.iter().map(|versions| versions[0].1.name.clone()).collect();
-            let is_there =
-                |name: &String| done.contains(name) || tables.contains_key(name) && !has_stages.contains(name);
+            let is_there = |name: &String| {
+                let is_kept = tables.contains_key(name) || rows_from_elsewhere;
+                done.contains(name) || is_kept && !has_stages.contains(name)
+            };
             let (ready, blocked): (Vec<_>, Vec<_>) = waiting
                 .into_iter()
                 .partition(|versions| versions.iter().all(|(_, spec)| upstream_of(spec).iter().all(is_there)));

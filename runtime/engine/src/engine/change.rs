@@ -112,7 +112,12 @@ impl Engine {
             catalogue: &*self.catalogue,
             has_history: self.history.is_some(),
         };
-        let terms = Terms { enrichment: &self.enrichment, archive: self.settings.archive, telemetry: &self.telemetry };
+        let terms = Terms {
+            enrichment: &self.enrichment,
+            archive: self.settings.archive,
+            rows_from_elsewhere: self.settings.rows_from_elsewhere,
+            telemetry: &self.telemetry,
+        };
         consider(&self.progress, changes, &facts, &terms)
     }
 
@@ -220,6 +225,7 @@ pub(super) fn held_poison(job: &Job, progress: &Progress) -> Vec<u32> {
 pub(super) struct Terms<'a> {
     pub(super) enrichment: &'a Enrichment,
     pub(super) archive: bool,
+    pub(super) rows_from_elsewhere: bool,
     pub(super) telemetry: &'a Telemetry,
 }
 
@@ -267,7 +273,8 @@ fn consider(
     };
     let tables: Tables = progress.metrics.iter().map(table).collect();
     let mut plan = ExtractionPlan::default();
-    let job = Job::compile(running, &tables, &mut plan, &mut progress.modules, terms.telemetry);
+    let modules = &mut progress.modules;
+    let job = Job::compile(running, &tables, &mut plan, modules, terms.telemetry, terms.rows_from_elsewhere);
     let job = job.map_err(ChangeError::refused)?;
     terms.enrichment.add_slots(&mut plan, terms.archive);
     Ok(Compiled { job, plan: Arc::new(plan), dropped, progress })

@@ -62,6 +62,8 @@ pub struct EngineSettings {
     pub dedup: Option<DedupSettings>,
     /// Whether cleansed events are archived.
     pub archive: bool,
+    /// Whether rows of metrics that run elsewhere come from the source, as events of type `metric.<name>`.
+    pub rows_from_elsewhere: bool,
     /// Epochs between checkpoints; 0: none.
     pub checkpoint_every: u64,
     /// Where the image for a checkpoint is made, on the file system of the state.
@@ -199,7 +201,12 @@ impl Engine {
         // What is run again is run with the metrics of then.
         let mut wanted = Some(metrics).filter(|_| !progress.finished);
         let at_once = if replay.is_empty() { wanted.take() } else { None };
-        let terms = Terms { enrichment: &enrichment, archive: settings.archive, telemetry: &parts.telemetry };
+        let terms = Terms {
+            enrichment: &enrichment,
+            archive: settings.archive,
+            rows_from_elsewhere: settings.rows_from_elsewhere,
+            telemetry: &parts.telemetry,
+        };
         let (compiled, changes) =
             change::open(progress, at_once.as_deref(), &*catalogue, &*state, &terms, parts.history.is_some())?;
         let Compiled { progress, job, plan, dropped } = compiled;

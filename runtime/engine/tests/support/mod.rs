@@ -230,6 +230,7 @@ impl World {
                 watermark_bound_ms: self.bound_ms,
                 dedup: Some(DedupSettings { window_ms: 60_000, max_ids: 10_000 }),
                 archive: true,
+                rows_from_elsewhere: false,
                 checkpoint_every: 0,
                 snapshot_folder: "unused".into(),
                 patience: Patience::default(),

@@ -113,8 +113,9 @@ impl Plan {
     pub(super) fn routes_of_rows(&self, metrics: &[&MetricSpec]) -> Vec<ExchangeRoute> {
         let routes = self.exchanges.iter().map(|exchange| {
             let read = metrics.iter().filter(|metric| exchange.rows.contains(&metric.name));
+            let delay_ms = read.clone().map(|metric| metric.output_delay_ms()).max().unwrap_or(0);
             let rows = read.map(|metric| (metric.name.clone(), metric.output.clone())).collect();
-            ExchangeRoute { rows, ..exchange.route() }
+            ExchangeRoute { rows, delay_ms, ..exchange.route() }
         });
         routes.filter(|route| !route.rows.is_empty()).collect()
     }

@@ -141,6 +141,7 @@ fn engine_settings(events: &EventFile, settings: &TrialSettings) -> EngineSettin
         watermark_bound_ms: if events.has_watermarks() { UNBOUNDED_MS } else { settings.bound_ms },
         dedup: None,
         archive: false,
+        rows_from_elsewhere: false,
         checkpoint_every: 0,
         snapshot_folder: PathBuf::new(),
         patience: Patience::default(),

@@ -199,6 +199,7 @@ pub(crate) fn engine_settings(config: &Config, snapshot_folder: &Path) -> Engine
         archive: config.archive.enabled
             || config.sinks.kafka.as_ref().is_some_and(|kafka| kafka.events.is_some())
             || config.piece.is_some() && config.job.cleanse,
+        rows_from_elsewhere: config.piece.is_some(),
         checkpoint_every: config.checkpoint.every,
         snapshot_folder: snapshot_folder.to_owned(),
         patience: Patience::new(config.job.patience),

@@ -55,6 +55,7 @@ pub fn play(case: &Case, descriptor: &Descriptor, guests: Arc<dyn GuestFactory>)
             watermark_bound_ms: settings.bound_ms,
             dedup: None,
             archive: false,
+            rows_from_elsewhere: false,
             checkpoint_every: 0,
             snapshot_folder: "unused".into(),
             patience: Patience::default(),

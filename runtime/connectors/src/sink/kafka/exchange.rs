@@ -56,6 +56,8 @@ pub struct ExchangeRoute {
     pub events: Option<BTreeSet<String>>,
     /// Metrics whose rows go there, with their columns.
     pub rows: BTreeMap<String, Vec<OutputColumn>>,
+    /// How far those rows can lie behind the writer's watermark, in milliseconds.
+    pub delay_ms: i64,
 }
 
 /// Rows and events to records of the exchange.
@@ -80,18 +82,16 @@ impl Exchange {
         Ok(Self { settings, keys })
     }
 
-    /// Its topics.
-    pub(super) fn topics(&self) -> BTreeSet<String> {
-        self.settings.routes.iter().map(|route| route.topic.clone()).collect()
-    }
-
     /// What the readers are told with an epoch.
     pub(super) fn marks(&self, watermark_ms: Option<i64>, idle: bool) -> Vec<Marks> {
         let ExchangeSettings { family, writer, writers, .. } = &self.settings;
         let writer = MarkWriter { family: family.clone(), writer: *writer, writers: *writers, idle };
-        let mark =
-            |topic| Marks { topic, watermark_ms: watermark_ms.unwrap_or(i64::MIN), writer: Some(writer.clone()) };
-        self.topics().into_iter().map(mark).collect()
+        let mark = |route: &ExchangeRoute| Marks {
+            topic: route.topic.clone(),
+            watermark_ms: watermark_ms.map_or(i64::MIN, |at| at.saturating_sub(route.delay_ms)),
+            writer: Some(writer.clone()),
+        };
+        self.settings.routes.iter().map(mark).collect()
     }
 
     /// Adds the records of `rows` to the outbox. Gives the bytes of the largest for each topic.
@@ -336,6 +336,7 @@ mod tests {
             key: key.to_owned(),
             events: Some(types.iter().map(|&kind| kind.to_owned()).collect()),
             rows: BTreeMap::new(),
+            delay_ms: 0,
         };
         let mut exchange = exchange(vec![route("by-s", "data.s", &["a"]), route("by-o", "enrich.t.o", &[])]);
         let found = added(&mut exchange, &TableKind::Events, &rows);
@@ -381,6 +382,7 @@ mod tests {
             key: "data.orchestrator".to_owned(),
             events: None,
             rows: [("startup".to_owned(), columns)].into(),
+            delay_ms: 30,
         }]);
         let kind = TableKind::Metric("startup".to_owned());
         let found = added(&mut exchange, &kind, &rows);
@@ -394,5 +396,6 @@ mod tests {
         assert!(added(&mut exchange, &TableKind::Metric("other".to_owned()), &rows).is_empty());
         let marks = exchange.marks(None, true);
         assert_eq!((marks.len(), marks[0].watermark_ms, marks[0].topic.as_str()), (1, i64::MIN, "by-o"));
+        assert_eq!(exchange.marks(Some(100), false)[0].watermark_ms, 70);
     }
 }
