@@ -10,6 +10,7 @@ use support::get;
 use support::kafka::{Bench, Input, Running, assert_alike, assert_ordered, by_orchestrator, comparable, sorted};
 use support::tidemark;
 use test_kafka::outside::{LONG, fresh};
+use test_s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 
 /// All that the shipped configuration computes of rows of others is in here, too.
 const METRICS: [&str; 5] =
@@ -33,6 +34,8 @@ struct Job<'a> {
     sections: String,
     metrics: &'a [&'a str],
     topic: &'a str,
+    /// Where checkpoints, rows and events are kept, if not in a folder that all nodes see, and nowhere.
+    store: Option<&'a S3Server>,
 }
 
 struct Node {
@@ -43,7 +46,7 @@ struct Node {
 
 impl Job<'_> {
     fn config(&self, node: &str) -> PathBuf {
-        let Self { bench, name, sections, metrics, topic } = self;
+        let Self { bench, name, sections, metrics, topic, store } = self;
         let apart = bench.folder.path().join("apart").join(name);
         let config = format!(
             "[job]\nname = \"{name}\"\n[cluster]\nnode = \"{node}\"\npartitions = 4\nreplication = 1\nsession_ms = 6000\n\
@@ -52,6 +55,23 @@ impl Job<'_> {
             bench.live_source(&[topic]),
             bench.sink(name)
         );
+        let config = match store {
+            None => config,
+            Some(store) => {
+                let keys = bench.folder.path().join("keys");
+                let text = format!("access_key_id = {ACCESS_KEY}\nsecret_access_key = {SECRET_KEY}\n");
+                std::fs::write(&keys, text).expect("written");
+                let place = |folder: &str| {
+                    format!(
+                        "url = \"s3://bucket/{folder}\"\noptions = {{ endpoint = \"{}\", allow_http = true }}\n\
+                         credentials_file = {keys:?}\n",
+                        store.endpoint()
+                    )
+                };
+                let nowhere = "enabled = false\n[archive]\nenabled = false\n";
+                config.replace(&format!("dir = {apart:?}\n"), &place("state")).replace(nowhere, &place("rows"))
+            }
+        };
         bench.config(&config, metrics)
     }
 
@@ -156,7 +176,8 @@ fn rows_of_nodes_are_those_of_one_process() {
     let sections = by_orchestrator();
     let expected = of_one_process(&bench, &input, &sections, &METRICS);
     let all = [&METRICS[..], &["by-orchestrator"]].concat();
-    let job = Job { bench: &bench, name: fresh("shared"), sections, metrics: &METRICS, topic: &input.topic };
+    let job =
+        Job { bench: &bench, name: fresh("shared"), sections, metrics: &METRICS, topic: &input.topic, store: None };
     let one = job.start("one");
     one.until("one has everything", |nodes| matches!(nodes, [(name, pieces)] if name == "one" && !pieces.is_empty()));
     let pieces = one.nodes()[0].1.len();
@@ -179,8 +200,14 @@ fn a_node_that_slept_loses_its_work_and_writes_nothing_twice() {
     let input = bench.input("6000", &["--late-share", "0", "--malformed-share", "0"]);
     let metrics = ["jitter-coefficient", "prompt-to-first-frame"];
     let expected = of_one_process(&bench, &input, "", &metrics);
-    let job =
-        Job { bench: &bench, name: fresh("slept"), sections: String::new(), metrics: &metrics, topic: &input.topic };
+    let job = Job {
+        bench: &bench,
+        name: fresh("slept"),
+        sections: String::new(),
+        metrics: &metrics,
+        topic: &input.topic,
+        store: None,
+    };
     let sleeper = job.start("sleeper");
     let other = job.start("other");
     other.until("both have something", |nodes| nodes.len() == 2 && nodes.iter().all(|(_, pieces)| !pieces.is_empty()));
@@ -203,8 +230,14 @@ fn a_node_comes_back_to_what_it_had() {
     let input = bench.input("4000", &["--late-share", "0", "--malformed-share", "0"]);
     let metrics = ["jitter-coefficient"];
     let expected = of_one_process(&bench, &input, "", &metrics);
-    let job =
-        Job { bench: &bench, name: fresh("back"), sections: String::new(), metrics: &metrics, topic: &input.topic };
+    let job = Job {
+        bench: &bench,
+        name: fresh("back"),
+        sections: String::new(),
+        metrics: &metrics,
+        topic: &input.topic,
+        store: None,
+    };
     let node = job.start("node");
     node.until("it has everything", |nodes| matches!(nodes, [(_, pieces)] if pieces.len() == 5));
     let data = node.data.clone();
@@ -241,8 +274,14 @@ fn what_cannot_be_shared_out_is_refused() {
     // Another number of pieces would lead keys astray.
     let input = bench.input("100", &[]);
     let metrics = ["jitter-coefficient"];
-    let job =
-        Job { bench: &bench, name: fresh("fixed"), sections: String::new(), metrics: &metrics, topic: &input.topic };
+    let job = Job {
+        bench: &bench,
+        name: fresh("fixed"),
+        sections: String::new(),
+        metrics: &metrics,
+        topic: &input.topic,
+        store: None,
+    };
     job.start("node").leave();
     let text =
         std::fs::read_to_string(job.config("node")).expect("readable").replace("partitions = 4\n", "partitions = 5\n");
@@ -258,9 +297,16 @@ fn rows_keep_their_order_when_nodes_come_and_go() {
     let bench = bench!("rows_keep_their_order_when_nodes_come_and_go");
     let input = bench.input("4000", &["--late-share", "0", "--malformed-share", "0"]);
     let metrics = ["jitter-coefficient"];
+    let store = S3Server::start(tempfile::tempdir().expect("a folder"), "bucket");
     let expected = of_one_process(&bench, &input, "", &metrics);
-    let job =
-        Job { bench: &bench, name: fresh("order"), sections: String::new(), metrics: &metrics, topic: &input.topic };
+    let job = Job {
+        bench: &bench,
+        name: fresh("order"),
+        sections: String::new(),
+        metrics: &metrics,
+        topic: &input.topic,
+        store: Some(&store),
+    };
     let first = job.start("first");
     let second = job.start("second");
     second.until("both are there", |nodes| nodes.len() == 2);
@@ -270,4 +316,12 @@ fn rows_keep_their_order_when_nodes_come_and_go() {
     second.leave();
     assert_ordered(&bench.outside.read(&format!("{}.jitter-coefficient", job.name)));
     assert_eq!(job.rows(&metrics), expected);
+    // Each piece has rows and events of its own in the store; whoever asks sees all of them.
+    let config = job.config("nobody");
+    let ask = |query: &str| {
+        let run = tidemark(&["sql", "--format", "csv", "--config", config.to_str().expect("a path"), query]).fine();
+        run.stdout.lines().nth(1).expect("a row").to_owned()
+    };
+    assert_eq!(ask("SELECT count(*) AS n FROM jitter_coefficient"), expected.len().to_string());
+    assert_eq!(ask("SELECT count(DISTINCT partition) AS n FROM events"), "2");
 }

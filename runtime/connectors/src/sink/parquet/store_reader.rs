@@ -15,6 +15,9 @@ use std::sync::Arc;
 use tidemark_engine::output::TableKind;
 use tidemark_engine::ports::PortError;
 
+/// The folder of pieces, each with tables of its own: see [`StoreReader::list`].
+pub const PIECES: &str = "pieces";
+
 /// The sink's place in an object store.
 #[derive(Clone, Debug)]
 pub struct StoreReader {
@@ -71,12 +74,22 @@ impl StoreReader {
             Selection::DeadLetters => TableKind::DeadLetters,
         };
         let (table, _) = table_folder(&kind);
-        let root = ObjectPath::parse(format!("{}/{table}", self.prefix).trim_matches('/'))?;
-        let objects: Vec<ObjectMeta> = self.store.list(Some(&root)).try_collect().await?;
-        let files = objects.into_iter().filter_map(|object| {
-            let (folder, name) = object.location.as_ref().rsplit_once('/')?;
-            Some((folder.to_owned(), FileName::parse(name)?, object))
-        });
-        Ok(files.collect())
+        let mut roots = vec![self.below(table)?];
+        // Pieces of a job that several nodes run have a place each.
+        let pieces = self.store.list_with_delimiter(Some(&self.below(PIECES)?)).await?.common_prefixes;
+        roots.extend(pieces.into_iter().map(|piece| piece.join(table)));
+        let mut files = Vec::new();
+        for root in roots {
+            let objects: Vec<ObjectMeta> = self.store.list(Some(&root)).try_collect().await?;
+            files.extend(objects.into_iter().filter_map(|object| {
+                let (folder, name) = object.location.as_ref().rsplit_once('/')?;
+                Some((folder.to_owned(), FileName::parse(name)?, object))
+            }));
+        }
+        Ok(files)
+    }
+
+    fn below(&self, folder: &str) -> Result<ObjectPath, Error> {
+        Ok(ObjectPath::parse(format!("{}/{folder}", self.prefix).trim_matches('/'))?)
     }
 }
