@@ -1,6 +1,7 @@
 //! What decoding must extract: the union of the paths that the active metrics, their keys and filters need.
 
 use crate::descriptor::ColumnType;
+use crate::metric::METRIC_TYPE;
 use std::collections::BTreeMap;
 
 /// A dotted path into an event, for example `data.inference_status.fps`. The first segment names an envelope field:
@@ -76,7 +77,9 @@ impl ExtractionPlan {
     /// The consumers of an event of type `name`, one bit each.
     #[must_use]
     pub fn interest(&self, name: &str) -> u64 {
-        self.any_type | self.interest_by_name(name)
+        // Who reads a metric's rows must say so.
+        let any = if name.starts_with(METRIC_TYPE) { 0 } else { self.any_type };
+        any | self.interest_by_name(name)
     }
 
     /// The consumers that name the event type `name`: who reads a metric's rows must.

@@ -16,6 +16,8 @@ pub(crate) struct Compiled {
     pub(crate) schemas: Schemas,
     pub(crate) unknown_types: UnknownTypes,
     pub(crate) tables: Vec<TableSettings>,
+    /// Whether rows of metrics are events here.
+    pub(crate) rows: bool,
     /// Where the payload is, as the source writes events.
     pub(crate) data_path: String,
     plan: Arc<ExtractionPlan>,
@@ -75,6 +77,7 @@ impl Compiled {
             schemas,
             unknown_types: settings.unknown_types,
             tables: settings.table.clone(),
+            rows: settings.rows,
             data_path: envelope.data.clone(),
             plan,
         })

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tidemark_engine::batch::{EventBatch, RawRecords};
 use tidemark_engine::dead_letter::{DeadLetter, Reason};
 use tidemark_engine::enrichment::TableSnapshot;
+use tidemark_engine::metric::METRIC_TYPE;
 use tidemark_engine::plan::ExtractionPlan;
 
 /// Decodes blocks. It has memory only for speed: what comes out is a function of settings, plan and block.
@@ -141,16 +142,15 @@ impl Decoder {
     /// Decides on an event whose values are known.
     fn judge(&mut self, text: &[u8], batch: &mut EventBatch) -> Result<(), Refused> {
         let compiled = &*self.compiled;
-        let kind = self.event.kind().map_err(|what| Refused {
+        let kind = self.event.kind(compiled.rows).map_err(|what| Refused {
             reason: Reason::BadEnvelope,
             detail: what.to_owned(),
             event_time: None,
         })?;
-        let time = compiled.event_time.choose(self.event.moments()).map_err(|(reason, detail)| Refused {
-            reason,
-            detail,
-            event_time: None,
-        })?;
+        let is_row = compiled.rows && kind.starts_with(METRIC_TYPE);
+        let (rule, moments) = (&compiled.event_time, self.event.moments());
+        let time = if is_row { rule.of_row(moments) } else { rule.choose(moments) };
+        let time = time.map_err(|(reason, detail)| Refused { reason, detail, event_time: None })?;
         let refuse = |reason, detail| Refused { reason, detail, event_time: Some(time) };
         let known = self
             .types
@@ -161,7 +161,7 @@ impl Decoder {
                 .schemas
                 .check(&known.name, self.event.evidence())
                 .map_err(|detail| refuse(Reason::SchemaViolation, format!("type `{}`: {detail}", known.name)))?;
-        } else if compiled.unknown_types == UnknownTypes::DeadLetter {
+        } else if compiled.unknown_types == UnknownTypes::DeadLetter && !is_row {
             let detail = format!("event type `{}` has no schema", known.name);
             return Err(refuse(Reason::UnknownType, detail));
         }

@@ -48,12 +48,12 @@ impl EventBuilder {
         }
     }
 
-    /// The event type, or what is wrong with it.
-    pub(crate) fn kind(&self) -> Result<&str, &'static str> {
+    /// The event type, or what is wrong with it. Rows of metrics are events only where they are expected.
+    pub(crate) fn kind(&self, rows: bool) -> Result<&str, &'static str> {
         match self.kind.as_deref() {
             None | Some([]) => Err("no event type"),
             Some(kind) if kind.len() > MAX_TYPE_BYTES => Err("event type longer than 256 bytes"),
-            Some(kind) if kind.starts_with(METRIC_TYPE.as_bytes()) => {
+            Some(kind) if !rows && kind.starts_with(METRIC_TYPE.as_bytes()) => {
                 Err("`metric.` is what types of metrics' rows begin with")
             }
             Some(kind) => std::str::from_utf8(kind).map_err(|_| "event type is not UTF-8"),

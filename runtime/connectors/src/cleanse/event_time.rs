@@ -83,6 +83,14 @@ impl EventTimeRule {
         Err(self.refuse(moments, limit))
     }
 
+    /// The event time of a metric's row: what the engine gave it.
+    pub(crate) fn of_row(&self, moments: &[Moment; MAX_TIMES]) -> Result<i64, (Reason, String)> {
+        match moments[self.envelope] {
+            Moment::At(time) => Ok(time),
+            Moment::Absent => Err((Reason::NoEventTime, "a metric's row without a time".to_owned())),
+        }
+    }
+
     fn sane(&self, time: i64) -> bool {
         (self.min..=self.max).contains(&time)
     }

@@ -27,6 +27,10 @@ pub struct CleanseSettings {
     pub schema: Vec<SchemaSettings>,
     /// Lookup tables for enrichment.
     pub table: Vec<TableSettings>,
+    /// Whether rows of metrics come, too, from other pieces of the job: no schema is about them, and their time is the
+    /// envelope's.
+    #[serde(skip)]
+    pub rows: bool,
 }
 
 /// Dotted paths of the envelope's fields in the event as the source writes it.
@@ -99,6 +103,7 @@ impl Default for CleanseSettings {
             unknown_types: UnknownTypes::Accept,
             schema: Vec::new(),
             table: Vec::new(),
+            rows: false,
         }
     }
 }

@@ -461,3 +461,19 @@ fn what_was_added_before_stays_with_its_row() {
     assert_eq!((batch.rows(), batch.dead.len(), batch.watermark), (2, 1, Carried::At(7)));
     assert_eq!(batch.enrichments, [(1, Bytes::from_static(br#"{"o.address":"0x2"}"#))]);
 }
+
+#[test]
+fn rows_of_metrics_are_events_only_where_they_are_expected() {
+    let row: &[u8] = br#"{"type":"metric.m","timestamp":"7","data":{"timestamp":1767908945298,"value":0.1}}"#;
+    let slots = [("data.value", ColumnType::Float)];
+    let refused = decode(&slots, &[row]);
+    assert_eq!((refused.rows(), refused.dead[0].reason), (0, Reason::BadEnvelope));
+    let strict = CleanseSettings { unknown_types: UnknownTypes::DeadLetter, rows: true, ..CleanseSettings::default() };
+    let taken = decode_with(&strict, &slots, &[row, &event("{}")]);
+    assert_eq!(
+        (taken.event_times.as_slice(), taken.dead.len()),
+        (&[7_i64][..], 1),
+        "its time is what the engine gave it"
+    );
+    assert_eq!(floats(&taken.columns[0]), [Some(0.1)]);
+}

@@ -67,6 +67,7 @@ impl Pieces {
             return Some((config, Vec::new()));
         };
         config.job.cleanse = false;
+        config.cleanse.rows = true;
         config.archive.enabled = false;
         config.source.kind = SourceKind::Kafka(Box::new(KafkaSourceSettings {
             topics: vec![exchange.topic.clone()],

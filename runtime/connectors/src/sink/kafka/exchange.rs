@@ -12,7 +12,7 @@ use super::event_key::EventKey;
 use super::handle::{MarkWriter, Marks};
 use super::outbox::{OutboxWriter, Record};
 use super::records::{size, text};
-use crate::cleanse::CleanseSettings;
+use crate::cleanse::{CleanseSettings, EnvelopeSettings};
 use crate::kafka::{ENRICHMENT_HEADER, PartitionName};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
@@ -63,6 +63,8 @@ pub struct ExchangeRoute {
 /// Rows and events to records of the exchange.
 pub(super) struct Exchange {
     settings: ExchangeSettings,
+    /// Where an event has its type, its time and its data.
+    envelope: EnvelopeSettings,
     /// Finds the keys of events, by path.
     keys: BTreeMap<String, EventKey>,
 }
@@ -79,7 +81,16 @@ impl Exchange {
                 keys.insert(route.key.clone(), EventKey::new(&route.key, cleanse)?);
             }
         }
-        Ok(Self { settings, keys })
+        let envelope = cleanse.envelope.clone();
+        let is_nested = [&envelope.kind, &envelope.timestamp, &envelope.data].iter().any(|path| path.contains('.'));
+        if is_nested && settings.routes.iter().any(|route| !route.rows.is_empty()) {
+            return Err(PortError::Stop(
+                "cleanse.envelope: where several nodes run a job whose metrics read rows of others, type, timestamp and data \
+                 must be at the top of an event"
+                    .to_owned(),
+            ));
+        }
+        Ok(Self { settings, envelope, keys })
     }
 
     /// What the readers are told with an epoch.
@@ -114,7 +125,7 @@ impl Exchange {
                 TableKind::Metric(name) => match route.rows.get(name) {
                     Some(columns) => {
                         let to = Destination { settings: &self.settings, topic: &route.topic };
-                        to.rows(rows, name, columns, &route.key, outbox)?
+                        to.rows(rows, (name, columns), &route.key, &self.envelope, outbox)?
                     }
                     None => continue,
                 },
@@ -190,14 +201,16 @@ impl Destination<'_> {
     fn rows(
         &self,
         rows: &RecordBatch,
-        metric: &str,
-        columns: &[OutputColumn],
+        (metric, columns): (&str, &[OutputColumn]),
         path: &str,
+        envelope: &EnvelopeSettings,
         outbox: &mut OutboxWriter,
     ) -> Result<usize, PortError> {
         let kind = format!("{METRIC_TYPE}{metric}");
         let missing =
             |name: &str| PortError::Stop(format!("rows of {metric} have no column {name}: a mistake of ours"));
+        let [kind_name, time_name, data_name] =
+            [&envelope.kind, &envelope.timestamp, &envelope.data].map(|name| Value::from(name.as_str()));
         let own_keys = text(rows, "key")?;
         let times = rows.column_by_name("event_time").ok_or_else(|| missing("event_time"))?;
         let times = times.as_primitive::<TimestampMillisecondType>();
@@ -216,7 +229,7 @@ impl Destination<'_> {
                 }),
             };
             let mut event = format!(
-                r#"{{"type":{},"timestamp":"{}","data":{{"key":{}"#,
+                r#"{{{kind_name}:{},{time_name}:"{}",{data_name}:{{"key":{}"#,
                 Value::from(kind.as_str()),
                 times.value(row),
                 Value::from(own_keys.value(row))
