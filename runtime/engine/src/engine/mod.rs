@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use tidemark_dataflow::watermark::Watermarks;
 use tidemark_dataflow::{EventTime, KeyGroups};
 
+mod again;
 mod ahead;
 mod catch_up;
 mod change;
