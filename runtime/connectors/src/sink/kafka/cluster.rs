@@ -1,5 +1,6 @@
 //! What the sink asks of the cluster before it relies on it: topics that are there, limits that are high enough.
 
+use super::rights;
 use super::settings::{CreateTopics, bad_topic};
 use crate::kafka::{Connection, Context};
 use futures_executor::block_on;
@@ -73,6 +74,12 @@ impl Cluster {
             }
             if !self.is_there(topic)? {
                 self.create(topic)?;
+            }
+            if rights::may_write(&self.admin()?, topic, ANSWER_WITHIN) == Some(false) {
+                return Err(PortError::Stop(format!(
+                    "sink.kafka: this user may not write to topic {topic}: give it the right Write there, or name other \
+                     sinks"
+                )));
             }
             let limits = self.describe(ResourceSpecifier::Topic(topic))?;
             let most = limits.and_then(|limits| limits.get("max.message.bytes")?.value.as_ref()?.parse().ok());
