@@ -1,7 +1,7 @@
 //! What can be done with the metrics of a running job: deployed, changed, paused, tried out beside the live one, taken
 //! back. Every order is checked whole before the job hears of it, and answered when it is committed.
 
-use crate::catalogue::{JobCatalogue, read_request};
+use crate::catalogue::{JobCatalogue, read_request, renamed};
 use crate::config::Config;
 use crate::control::{Control, JobView, NotTaken};
 use crate::modules::Registry;
@@ -182,6 +182,7 @@ impl Operator {
         let live = self.known(name)?;
         let candidate = self.known(&shadow_of(name))?;
         let deployment = Deployment {
+            statement: renamed(candidate.statement.clone(), &live.name),
             name: live.name,
             paused: live.paused,
             shadow_of: None,
@@ -226,7 +227,9 @@ impl Operator {
         let read = tokio::task::spawn_blocking(move || {
             let view = operator.view();
             let names: Vec<String> = view.metrics.keys().cloned().chain([name.clone()]).collect();
-            let spec = read_request(&name, &fields, &operator.config, &names, &operator.registry)?;
+            let deployed = view.columns.iter().filter(|(name, _)| view.metrics.contains_key(*name));
+            let outputs = deployed.map(|(name, columns)| (name.clone(), columns.clone())).collect();
+            let spec = read_request(&name, &fields, &operator.config, &names, &outputs, &operator.registry)?;
             if reads_itself(&spec) {
                 return Err(vec![format!("filter: {name} would read its own rows")]);
             }
