@@ -4,7 +4,7 @@
 use crate::catalogue::{JobCatalogue, read_request, renamed};
 use crate::config::Config;
 use crate::control::{Control, JobView, NotTaken};
-use crate::modules::Registry;
+use crate::modules::{OciRegistry, Registry};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +93,12 @@ impl Operator {
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// The registries of containers that modules may be pulled from.
+    #[must_use]
+    pub fn oci_registries(&self) -> &[OciRegistry] {
+        &self.config.modules.registries
     }
 
     /// The metric of a deployment.
