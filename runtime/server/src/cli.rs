@@ -253,6 +253,9 @@ pub struct VerifyArguments {
     /// Rows with an event time before.
     #[arg(long, value_name = "MS")]
     pub until: Option<i64>,
+    /// Begin with the job's first epoch instead of the oldest checkpoint. Takes as long as the job did.
+    #[arg(long)]
+    pub whole: bool,
     /// The data folder, where it is not the configured one.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,

@@ -44,6 +44,12 @@ impl StoreTickLog {
         self.epochs.last().copied()
     }
 
+    /// The epoch of the first record.
+    #[must_use]
+    pub fn first_epoch(&self) -> Option<Epoch> {
+        self.epochs.first().copied()
+    }
+
     fn object(&self, epoch: Epoch) -> Result<ObjectPath, PortError> {
         self.bucket.object(&format!("{TICKS}/e{:012}.tick", epoch.0))
     }
