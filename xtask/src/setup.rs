@@ -131,6 +131,7 @@ fn install_servers() -> Result<()> {
         clickhouse::install().context("the tests of ClickHouse have no engine to run against")?;
     }
     test_tools::install().context("the tests of deployment files have nothing to read them with")?;
+    test_tools::install_registry().context("the tests of modules have no registry of containers to pull from")?;
     Ok(())
 }
 

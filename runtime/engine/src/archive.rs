@@ -11,6 +11,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMillisecon
 use arrow_schema::ArrowError;
 use chrono::DateTime;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -63,8 +64,14 @@ pub(crate) fn event_rows(
     RecordBatch::try_new(table.schema.clone(), columns)
 }
 
-/// What lookup tables added to each row, as JSON; null where they added nothing.
+/// What lookup tables added to each row, as JSON; null where they added nothing. What rows brought with them stays whole,
+/// whether or not a metric reads it: one that begins with the past may.
 fn enrichments(plan: &ExtractionPlan, batch: &EventBatch, rows: &[usize]) -> StringArray {
+    if !batch.enrichments.is_empty() {
+        let brought: BTreeMap<usize, &[u8]> =
+            batch.enrichments.iter().map(|(row, json)| (*row as usize, &json[..])).collect();
+        return rows.iter().map(|row| brought.get(row).map(|json| String::from_utf8_lossy(json))).collect();
+    }
     let columns: Vec<(&str, &StringArray)> = plan
         .slots()
         .iter()

@@ -40,6 +40,8 @@ pub enum Reason {
     Quarantined,
     /// A key's join buffer or state is over its limit.
     StateLimit,
+    /// Submitted again for a metric that does not take it as things are.
+    NotTaken,
 }
 
 impl Reason {
@@ -64,6 +66,7 @@ impl Reason {
             Self::GuestOutput => "guest_output",
             Self::Quarantined => "quarantined",
             Self::StateLimit => "state_limit",
+            Self::NotTaken => "not_taken",
         }
     }
 }

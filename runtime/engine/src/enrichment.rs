@@ -218,7 +218,8 @@ impl Table {
 
 /// Fills the `enrich.` columns with what the batch brings.
 fn fill_with_carried(plan: &ExtractionPlan, batch: &mut EventBatch) {
-    let carried = std::mem::take(&mut batch.enrichments);
+    // The archive keeps them as they came.
+    let carried = batch.enrichments.clone();
     let parsed: Vec<(u32, BTreeMap<String, String>)> =
         carried.iter().map(|(row, json)| (*row, serde_json::from_slice(json).unwrap_or_default())).collect();
     for (slot, wanted) in plan.slots().iter().enumerate() {

@@ -4,7 +4,7 @@
 //! full. A live source also closes a tick when its interval is over; the clock is read nowhere else, and what it decided
 //! is in the tick log. A re-run makes the ticks that the log says.
 
-use crate::batch::EventBatch;
+use crate::batch::{Carried, EventBatch};
 use crate::engine::retry::{Patience, retry};
 use crate::error::EngineError;
 use crate::ids::{Offset, Partition};
@@ -297,6 +297,9 @@ impl Ingest {
             if let Some((partition, _)) = &mut letter.position {
                 *partition = batch.partition;
             }
+        }
+        if let Carried::At(watermark_ms) = batch.watermark {
+            tick.record.carried.push((tick.record.blocks.len() as u32, watermark_ms));
         }
         tick.record.blocks.push((index as u32, batch.end));
         tick.batches.push(batch);

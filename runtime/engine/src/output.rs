@@ -24,6 +24,8 @@ pub struct Table {
     pub schema: SchemaRef,
     /// Names of the sinks that its rows go to; `None`: all.
     pub sinks: Option<Vec<String>>,
+    /// Whether a later row may take the place of an earlier one with its id: the metric's windows may fire again.
+    pub refires: bool,
 }
 
 /// Columns that every metric row has, before those of the metric. Times are milliseconds in UTC.
@@ -65,12 +67,16 @@ pub const fn arrow_type(kind: ColumnType) -> DataType {
 }
 
 impl Table {
+    fn new(kind: TableKind, fields: Vec<Field>) -> Arc<Self> {
+        Arc::new(Self { kind, schema: Arc::new(Schema::new(fields)), sinks: None, refires: false })
+    }
+
     /// The table of a metric with these output columns.
     #[must_use]
     pub fn metric(name: &str, output: &[OutputColumn]) -> Arc<Self> {
         let own = output.iter().map(|column| Field::new(&column.name, arrow_type(column.kind), column.nullable));
         let fields: Vec<Field> = common_fields().into_iter().chain(own).collect();
-        Arc::new(Self { kind: TableKind::Metric(name.to_owned()), schema: Arc::new(Schema::new(fields)), sinks: None })
+        Self::new(TableKind::Metric(name.to_owned()), fields)
     }
 
     /// The archive: `event_time`, `event_date` (ISO), `type`, `id` fingerprint, `partition` name and `offset`, and the
@@ -88,7 +94,7 @@ impl Table {
             Field::new("epoch", DataType::UInt64, false),
             Field::new("raw", DataType::Utf8, false),
         ];
-        Arc::new(Self { kind: TableKind::Events, schema: Arc::new(Schema::new(fields)), sinks: None })
+        Self::new(TableKind::Events, fields)
     }
 
     /// Dead letters; `payload` holds the record as it came, bytes that are not UTF-8 replaced in `payload_text` only.
@@ -110,6 +116,6 @@ impl Table {
             Field::new("payload", DataType::Binary, false),
             Field::new("payload_text", DataType::Utf8, false),
         ];
-        Arc::new(Self { kind: TableKind::DeadLetters, schema: Arc::new(Schema::new(fields)), sinks: None })
+        Self::new(TableKind::DeadLetters, fields)
     }
 }

@@ -11,6 +11,9 @@ use crate::ports::PortError;
 pub struct TickRecord {
     /// Blocks in the order in which they were taken: partition place and the position after the block.
     pub blocks: Vec<(u32, Offset)>,
+    /// Watermarks that blocks brought with them, in ms: the block's place in `blocks`, and what it said. Only cleansed events
+    /// bring any, and their archive does not have them.
+    pub carried: Vec<(u32, i64)>,
     /// Partitions found to have ended.
     pub ended: Vec<u32>,
     /// Partitions found idle.
@@ -36,7 +39,8 @@ impl EpochRecord {
     /// As bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![FORMAT];
+        let is_carried = self.ticks.iter().any(|tick| !tick.carried.is_empty());
+        let mut out = vec![if is_carried { CARRIED } else { PLAIN }];
         number(&mut out, self.partitions.len() as u64);
         for (name, first) in &self.partitions {
             bytes(&mut out, name.as_bytes());
@@ -62,6 +66,13 @@ impl EpochRecord {
                 number(&mut out, places.len() as u64);
                 places.iter().for_each(|place| number(&mut out, u64::from(*place)));
             }
+            if is_carried {
+                number(&mut out, tick.carried.len() as u64);
+                for (place, watermark_ms) in &tick.carried {
+                    number(&mut out, u64::from(*place));
+                    number(&mut out, watermark_ms.cast_unsigned());
+                }
+            }
         }
         number(&mut out, self.handles.len() as u64);
         for (name, handle) in &self.handles {
@@ -79,7 +90,9 @@ impl EpochRecord {
     }
 }
 
-const FORMAT: u8 = 4;
+/// The format of records of which no block brings a watermark, and of those of which some does.
+const PLAIN: u8 = 4;
+const CARRIED: u8 = 5;
 
 fn number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -98,9 +111,11 @@ struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
     fn record(&mut self) -> Option<EpochRecord> {
-        if *self.0.split_off_first()? != FORMAT {
-            return None;
-        }
+        let is_carried = match *self.0.split_off_first()? {
+            PLAIN => false,
+            CARRIED => true,
+            _ => return None,
+        };
         let partitions =
             self.list(|reader| Some((String::from_utf8(reader.bytes()?).ok()?, Offset(reader.number()?))))?;
         let changes = self.list(|reader| serde_json::from_slice(&reader.bytes()?).ok())?;
@@ -113,6 +128,10 @@ impl Reader<'_> {
                 blocks: reader.list(|reader| Some((reader.place()?, Offset(reader.number()?))))?,
                 ended: reader.list(Self::place)?,
                 idle: reader.list(Self::place)?,
+                carried: match is_carried {
+                    true => reader.list(|reader| Some((reader.place()?, reader.number()?.cast_signed())))?,
+                    false => Vec::new(),
+                },
             })
         })?;
         let handles = self.list(|reader| Some((String::from_utf8(reader.bytes()?).ok()?, reader.bytes()?)))?;
@@ -157,7 +176,11 @@ mod tests {
             caught_up: vec![(StageId(300), Epoch(70_000))],
             changes: vec![Change::Undeploy { name: "old".to_owned() }],
             ticks: vec![
-                TickRecord { blocks: vec![(0, Offset(5_000_000)), (1, Offset(0))], ended: vec![1], idle: vec![] },
+                TickRecord {
+                    blocks: vec![(0, Offset(5_000_000)), (1, Offset(0))],
+                    ended: vec![1],
+                    ..TickRecord::default()
+                },
                 TickRecord::default(),
             ],
             handles: vec![("parquet".to_owned(), vec![1, 2, 3])],
@@ -165,6 +188,9 @@ mod tests {
         let encoded = record.encode();
         assert_eq!(EpochRecord::decode(Epoch(1), &encoded).unwrap(), record);
         (0..encoded.len()).for_each(|end| assert!(EpochRecord::decode(Epoch(1), &encoded[..end]).is_err()));
+        let mut of_cleansed = record.clone();
+        of_cleansed.ticks[0].carried = vec![(0, 1_767_225_600_000), (1, i64::MIN)];
+        assert_eq!(EpochRecord::decode(Epoch(1), &of_cleansed.encode()).unwrap(), of_cleansed);
         assert_eq!(
             EpochRecord { partitions: vec![], changes: vec![], caught_up: vec![], ..record }.encode().len(),
             32,

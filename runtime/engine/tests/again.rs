@@ -5,10 +5,12 @@ mod support;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use support::changes::{Schedule, deploy, pause};
 use support::natives::Gather;
 use support::*;
+use tidemark_engine::deployment::{Change, PastWanted};
 use tidemark_engine::fail_point::{self, Hook, no_hook};
-use tidemark_engine::ids::{Offset, Partition};
+use tidemark_engine::ids::{Epoch, Offset, Partition};
 use tidemark_engine::memory::{MemoryEvent, MemorySource};
 use tidemark_engine::metric::{MetricSpec, Overrides};
 use tidemark_engine::output::TableKind;
@@ -115,6 +117,74 @@ fn they_reach_whom_they_are_for() {
     let archived = world.sink.rows().into_iter().filter(|(kind, _)| *kind == TableKind::Events);
     let again: Vec<Value> = archived.map(|(_, row)| row["partition"].clone()).filter(|name| name != "0").collect();
     assert_eq!(again, [json!("2")], "only what never got that far is archived now");
+}
+
+/// The values of what was submitted again for `late`, as rows and as dead letters, and the letters' reasons.
+fn found(world: &World) -> (Vec<i64>, Vec<i64>, Vec<String>) {
+    let in_row = |row: Value| -> Vec<i64> {
+        let values =
+            row["values"].as_str().map_or(row["values"].clone(), |text| serde_json::from_str(text).expect("JSON"));
+        serde_json::from_value(values).expect("numbers")
+    };
+    let mut counted: Vec<i64> =
+        world.sink.metric("late").into_iter().flat_map(in_row).filter(|value| *value >= 1_000).collect();
+    counted.sort_unstable();
+    let letters = world.sink.dead_letters().into_iter().filter(|letter| letter["partition"] == "1");
+    let of_letter = |letter: &Value| {
+        let event: Value = serde_json::from_str(letter["payload_text"].as_str().expect("text")).expect("an event");
+        event["data"]["value"].as_i64().expect("a number")
+    };
+    let (mut back, mut reasons): (Vec<i64>, Vec<String>) =
+        letters.map(|letter| (of_letter(&letter), letter["reason"].as_str().expect("text").to_owned())).unzip();
+    back.sort_unstable();
+    reasons.sort();
+    reasons.dedup();
+    (counted, back, reasons)
+}
+
+/// While the metric is paused, reads the past or does not run at all, what is submitted again for it comes back as a dead
+/// letter: it is counted, or it is told, and never both.
+#[test]
+fn what_a_metric_does_not_take_comes_back() {
+    let window = |kind: &str| match kind {
+        "session" => json!({ "kind": "session", "gap_ms": 120 }),
+        "key" => json!({ "kind": "key", "ttl_ms": 1_i64 << 40 }),
+        _ => json!({ "kind": "tumbling", "size_ms": 400 }),
+    };
+    for kind in ["tumbling", "session", "key"] {
+        for with_past in [false, true] {
+            let again = |at: i64| event("a", "k", at * 50, 1_000 + at);
+            let stream = (0..120).map(|at| with_id(event("a", "k", at * 50, at), &format!("id-{at}"))).collect();
+            let world = World { partitions: vec![stream, (0..120).map(again).collect()], ..world() };
+            let metric = || metric("late", Arc::new(Gather::values()), &["a"], window(kind));
+            let mut schedule = Schedule::default();
+            let first = if with_past {
+                let change = deploy(&world, metric());
+                let Change::Deploy { deployment, reset_state, .. } = change else { unreachable!() };
+                let past = Some(PastWanted::Date { epoch: Epoch(1), from_ms: -1 });
+                schedule.0.insert(8, vec![Change::Deploy { deployment, reset_state, past }]);
+                Vec::new()
+            } else {
+                schedule.0.insert(4, vec![pause(&world, metric())]);
+                schedule.0.insert(8, vec![deploy(&world, metric())]);
+                vec![metric()]
+            };
+            let mut parts = world.parts(first, no_hook(), &Arc::default());
+            parts.source = Box::new(WithAgain(MemorySource::new(world.partitions.clone())));
+            let mut engine = Engine::open(parts).expect("opens");
+            let (_, refused) = schedule.drive(&mut engine);
+            assert_eq!(refused, 0);
+            let (counted, back, reasons) = found(&world);
+            let mut all = [counted.clone(), back.clone()].concat();
+            all.sort_unstable();
+            assert_eq!(
+                all,
+                (1_000..1_120).collect::<Vec<i64>>(),
+                "{kind}, with the past: {with_past}: {counted:?} {back:?}"
+            );
+            assert!(!counted.is_empty() && reasons.contains(&"not_taken".to_owned()), "{kind} {reasons:?}");
+        }
+    }
 }
 
 #[test]

@@ -82,6 +82,32 @@ fn every_window_is_one_version_s() {
     }
 }
 
+/// Sinks learn from the table whether its rows may be replaced: for as long as any version of the metric is there whose
+/// windows may fire again.
+#[test]
+fn a_table_tells_whether_its_windows_may_fire_again() {
+    let world = World { epoch_records: 20, ..World::new(input(60)) };
+    let metric =
+        |number, lateness| version(number, "m", Arc::new(Signed(number)), &["status"], window(TUMBLING), lateness);
+    let mut engine = world.open(vec![metric(1, 0)], no_hook(), &Arc::default()).expect("opens");
+    let mut told = Vec::new();
+    let changes = BTreeMap::from([(5, deploy(&world, metric(2, 30))), (15, deploy(&world, metric(3, 0)))]);
+    loop {
+        let epoch = engine.progress().epoch.0;
+        if let Some(change) = changes.get(&epoch).filter(|_| engine.at_epoch_boundary()) {
+            engine.change(vec![change.clone()]).expect("is made");
+        }
+        let finished = engine.step().expect("steps") == Step::Finished;
+        let refires = world.sink.table("m").map(|table| table.refires);
+        told.extend(refires);
+        if finished {
+            break;
+        }
+    }
+    told.dedup();
+    assert_eq!(told, [false, true, false]);
+}
+
 /// What changes in the tests of crashes: everything at once.
 fn eventful(world: &World) -> Schedule {
     let other = |size: i64| {

@@ -15,6 +15,7 @@ use tidemark_engine::fail_point::{self, Hook, no_hook};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::memory::{MemoryHistory, Row};
 use tidemark_engine::metric::MetricSpec;
+use tidemark_engine::output::TableKind;
 use tidemark_engine::{Engine, Step};
 
 const SLIDING: &str = "sliding";
@@ -67,6 +68,41 @@ fn a_metric_that_begins_with_the_past_has_the_rows_of_one_that_was_always_there(
         assert!(newest(rows) == expected && expected.len() > 500, "{}", expected.len());
         assert_eq!(world.state.size(), (0, 0));
     }
+}
+
+/// While the past is read, each epoch takes as many live records as any other, and of the past no more than three times as
+/// many: by counts, at least a quarter of all that is done is for what comes, and it comes to an end.
+#[test]
+fn what_comes_goes_on_while_the_past_is_read() {
+    let world = World::new(input(60));
+    let mut engine = open(&world, vec![of_kind(TUMBLING, 1)], no_hook());
+    let live = |engine: &Engine| engine.progress().partitions.iter().map(|partition| partition.position.0).sum::<u64>();
+    let past = |engine: &Engine| engine.progress().stages.iter().find_map(|stage| stage.past.clone());
+    while engine.progress().epoch.0 < 12 {
+        engine.step().expect("steps");
+    }
+    let archived: BTreeMap<u64, u64> = world.sink.rows().iter().filter(|(kind, _)| *kind == TableKind::Events).fold(
+        BTreeMap::new(),
+        |mut rows, (_, row)| {
+            *rows.entry(row["epoch"].as_u64().expect("an epoch")).or_default() += 1;
+            rows
+        },
+    );
+    engine.change(vec![with_past(deploy(&world, of_kind("keyed", 1)), ALL)]).expect("deployed");
+    let mut epochs = 0;
+    while let Some(before) = past(&engine) {
+        let (epoch, taken) = (engine.progress().epoch, live(&engine));
+        while engine.progress().epoch == epoch {
+            assert_ne!(engine.step().expect("steps"), Step::Finished, "what comes lasts longer than the past");
+        }
+        let taken = live(&engine) - taken;
+        let until = past(&engine).map_or(epoch.0 + 1, |past| past.next.0);
+        let read: u64 = archived.range(before.next.0..until).map(|(_, rows)| rows).sum();
+        assert!(taken >= world.epoch_records as u64, "epoch {}: {taken} live records", epoch.0 + 1);
+        assert!(read <= 3 * taken, "epoch {}: {read} of the past and {taken} live", epoch.0 + 1);
+        epochs += 1;
+    }
+    assert!((4..=14).contains(&epochs), "two epochs of the past at a time, of which there are 12: {epochs}");
 }
 
 /// What it has not seen whole is not its; from there on nothing is missing.

@@ -200,6 +200,18 @@ pub enum ModuleCommand {
     },
     /// Upload a module, as `tidemark push` does.
     Push(PushArguments),
+    /// Have a running job pull a module from a registry of containers that its file names.
+    Pull {
+        /// The artifact, by the digest of its manifest.
+        #[arg(value_name = "REGISTRY/REPOSITORY@sha256:…")]
+        reference: String,
+        /// The ed25519 signature of the component's SHA-256 digest, as hexadecimal digits.
+        #[arg(long, value_name = "HEX")]
+        signature: Option<String>,
+        /// The job.
+        #[command(flatten)]
+        server: ServerArguments,
+    },
     /// List the modules of a running job.
     List {
         /// The job.
@@ -241,6 +253,9 @@ pub struct VerifyArguments {
     /// Rows with an event time before.
     #[arg(long, value_name = "MS")]
     pub until: Option<i64>,
+    /// Begin with the job's first epoch instead of the oldest checkpoint. Takes as long as the job did.
+    #[arg(long)]
+    pub whole: bool,
     /// The data folder, where it is not the configured one.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,

@@ -72,9 +72,9 @@ impl Client {
         self.done(Method::GET, path, Bytes::new(), JSON)
     }
 
-    /// Uploads a file, with its signature where there is one.
-    pub fn push(&self, path: &str, bytes: Vec<u8>, signature: Option<&str>) -> Result<Value, Failure> {
-        let request = self.request(Method::POST, path, "application/wasm")?;
+    /// Uploads a module, or says where it is, with its signature where there is one.
+    pub fn push(&self, path: &str, content: &str, bytes: Vec<u8>, signature: Option<&str>) -> Result<Value, Failure> {
+        let request = self.request(Method::POST, path, content)?;
         let request = match signature {
             Some(signature) => request.header("tidemark-signature", signature),
             None => request,

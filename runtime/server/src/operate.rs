@@ -1,18 +1,20 @@
 //! What can be done with the metrics of a running job: deployed, changed, paused, tried out beside the live one, taken
 //! back. Every order is checked whole before the job hears of it, and answered when it is committed.
 
-use crate::catalogue::{JobCatalogue, read_request};
+use crate::catalogue::{JobCatalogue, read_request, renamed};
 use crate::config::Config;
 use crate::control::{Control, JobView, NotTaken};
-use crate::modules::Registry;
+use crate::modules::{OciRegistry, Registry};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tidemark_connectors::module_store::ModuleStoreError;
+use tidemark_connectors::sink::kafka;
 use tidemark_engine::deployment::{Change, ChangeError, Deployment, Origin, PastWanted};
 use tidemark_engine::descriptor::{Condition, WindowSpec};
 use tidemark_engine::ids::{Digest, Epoch};
 use tidemark_engine::metric::{METRIC_TYPE, MetricSpec};
+use tidemark_engine::ports::PortError;
 use tidemark_query::encode::objects;
 use tidemark_query::rows::{Bounds, RowStore};
 
@@ -38,6 +40,9 @@ pub enum OperateError {
     /// The job does not take it now.
     #[error(transparent)]
     NotTaken(#[from] NotTaken),
+    /// Somebody who has to be asked does not answer.
+    #[error("{0}")]
+    Unavailable(String),
     /// The store of modules fails.
     #[error(transparent)]
     Store(ModuleStoreError),
@@ -88,6 +93,12 @@ impl Operator {
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// The registries of containers that modules may be pulled from.
+    #[must_use]
+    pub fn oci_registries(&self) -> &[OciRegistry] {
+        &self.config.modules.registries
     }
 
     /// The metric of a deployment.
@@ -177,6 +188,7 @@ impl Operator {
         let live = self.known(name)?;
         let candidate = self.known(&shadow_of(name))?;
         let deployment = Deployment {
+            statement: renamed(candidate.statement.clone(), &live.name),
             name: live.name,
             paused: live.paused,
             shadow_of: None,
@@ -221,7 +233,9 @@ impl Operator {
         let read = tokio::task::spawn_blocking(move || {
             let view = operator.view();
             let names: Vec<String> = view.metrics.keys().cloned().chain([name.clone()]).collect();
-            let spec = read_request(&name, &fields, &operator.config, &names, &operator.registry)?;
+            let deployed = view.columns.iter().filter(|(name, _)| view.metrics.contains_key(*name));
+            let outputs = deployed.map(|(name, columns)| (name.clone(), columns.clone())).collect();
+            let spec = read_request(&name, &fields, &operator.config, &names, &outputs, &operator.registry)?;
             if reads_itself(&spec) {
                 return Err(vec![format!("filter: {name} would read its own rows")]);
             }
@@ -232,7 +246,30 @@ impl Operator {
         read.map_err(OperateError::Refused)
     }
 
+    /// Refuses what has no place for its rows while nobody has to stop for it.
+    async fn admit_rows(&self, changes: &[Change]) -> Result<(), OperateError> {
+        let Some(settings) = self.config.sinks.kafka.clone() else { return Ok(()) };
+        let names = changes.iter().filter_map(|change| match change {
+            Change::Deploy { deployment, .. } if goes_to_kafka(deployment) => Some(deployment.name.clone()),
+            _ => None,
+        });
+        let names: Vec<String> = names.collect();
+        let asked =
+            tokio::task::spawn_blocking(move || names.iter().try_for_each(|name| kafka::admit(&settings, name)));
+        match asked.await {
+            Ok(Ok(())) => Ok(()),
+            // The job runs, and goes on.
+            Ok(Err(PortError::Stop(reason))) => {
+                let reason = reason.strip_suffix(", and start again").unwrap_or(&reason);
+                Err(OperateError::Refused(vec![format!("sinks: {reason}")]))
+            }
+            Ok(Err(PortError::Retry(reason))) => Err(OperateError::Unavailable(reason)),
+            Err(error) => Err(OperateError::Unavailable(error.to_string())),
+        }
+    }
+
     async fn change(&self, changes: Vec<Change>) -> Result<Done, OperateError> {
+        self.admit_rows(&changes).await?;
         let answer = self.control.change(changes)?;
         match answer.await {
             Ok(Ok(held_up_ns)) => Ok(Done { epoch: self.view().epoch, held_up_us: held_up_ns / 1_000 }),
@@ -240,6 +277,12 @@ impl Operator {
             Ok(Err(ChangeError::Engine(_))) | Err(_) => Err(OperateError::Unanswered),
         }
     }
+}
+
+/// Whether a deployment takes rows, and its own go to Kafka.
+fn goes_to_kafka(deployment: &Deployment) -> bool {
+    let named = deployment.sinks.as_ref().is_none_or(|names| names.iter().any(|name| name == "kafka"));
+    named && !deployment.paused
 }
 
 /// The name of a metric's shadow.

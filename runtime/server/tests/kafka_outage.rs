@@ -3,10 +3,13 @@
 
 mod support;
 
+use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Instant;
+use support::job::metrics_folder;
 use support::kafka::{Bench, Running};
+use support::live;
 use test_kafka::outside::{LONG, fresh};
 use test_kafka::{Settings, own};
 
@@ -83,6 +86,40 @@ fn a_job_waits_for_its_broker_and_ends_when_its_topic_is_gone() {
     assert!(log.contains(&raw) && log.contains("is gone"), "{log}");
 }
 
+/// A metric whose rows could not be published is refused when it is deployed, and the job goes on.
+fn deploys_only_what_has_a_topic(bench: &Bench, address: &str, prefix: &str) {
+    let address = address.parse().expect("an address");
+    let ask = |method: &str, path: &str, media: &str, body: &[u8]| {
+        live::request(address, method, path, media, body).expect("an answer")
+    };
+    let module = std::fs::read(metrics_folder().join("swap-rate.wasm")).expect("a module");
+    let (_, pushed) = ask("POST", "/api/v1/modules", "application/wasm", &module);
+    let digest = pushed["digest"].as_str().expect("a digest");
+    wait_for("the module is admitted", || {
+        ask("GET", &format!("/api/v1/modules/{digest}"), "", b"").1["status"] == "admitted"
+    });
+    let deploy = |name: &str, more: Value| {
+        let mut metric = json!({ "module": format!("sha256:{digest}"), "filter": { "type": ["stream_trace"] } });
+        metric.as_object_mut().expect("fields").extend(more.as_object().cloned().expect("fields"));
+        ask("PUT", &format!("/api/v1/metrics/{name}"), "application/json", metric.to_string().as_bytes())
+    };
+    let (status, answer) = deploy("missing", json!({}));
+    let missing = answer["detail"].as_str().unwrap_or_default();
+    assert!(status == 422 && missing.contains(&format!("there is no topic {prefix}.missing: create it")), "{answer}");
+    let forbidden = format!("{prefix}.forbidden");
+    bench.outside.create(&forbidden, 1, &[]);
+    bench.outside.deny_writing("tide", &forbidden);
+    let (status, answer) = deploy("forbidden", json!({}));
+    let detail = answer["detail"].as_str().unwrap_or_default();
+    assert!(status == 422 && detail.contains("may not write") && detail.contains(&forbidden), "{answer}");
+    assert!(!answer.to_string().contains("open sesame"), "{answer}");
+    // With its topic it is fine.
+    bench.outside.create(&format!("{prefix}.missing"), 1, &[]);
+    assert_eq!(deploy("missing", json!({})).0, 200);
+    let (_, list) = ask("GET", "/api/v1/deployments", "", b"");
+    assert_eq!(list["deployments"].as_array().map(Vec::len), Some(2), "{list}");
+}
+
 #[test]
 fn a_job_that_loses_its_rights_ends_with_advice() {
     let test = "kafka_outage::a_job_that_loses_its_rights_ends_with_advice";
@@ -103,12 +140,15 @@ fn a_job_that_loses_its_rights_ends_with_advice() {
     bench.outside.create(&format!("{prefix}.jitter-coefficient"), 1, &[]);
     bench.outside.create(&format!("{prefix}.dead"), 1, &[]);
     let config = format!(
-        "{}[source.properties]\n{login}[epoch]\ninterval_ms = 50\n{}[sink.kafka.properties]\n{login}",
+        "{}[source.properties]\n{login}[epoch]\ninterval_ms = 50\n{}[sink.kafka.properties]\n{login}\
+         [http]\nlisten = \"127.0.0.1:0\"\n",
         as_user(bench.live_source(&[&input.topic])),
-        as_user(bench.sink(&prefix))
+        as_user(bench.sink(&prefix)).replace("create_topics = { partitions = 3, replication = 1 }\n", "")
     );
     let mut running = Running::start(&bench.config(&config, &["jitter-coefficient"]), &bench.data());
+    let address = running.until("serving")["address"].as_str().expect("an address").to_owned();
     running.until("running");
+    deploys_only_what_has_a_topic(&bench, &address, &prefix);
     wait_for("rows are published", || !bench.outside.read(&format!("{prefix}.jitter-coefficient")).is_empty());
     bench.outside.forbid_topics("tide");
     let (code, log) = running.end();

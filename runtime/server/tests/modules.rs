@@ -255,6 +255,63 @@ fn the_past_is_made_good() {
     }
 }
 
+/// A statement is a metric like any other: deployed, changed, tried out beside the live one, and refused with the place of
+/// what is wrong.
+#[test]
+fn statements_are_deployed_like_modules() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let (job, mut events) = start(folder.path(), "");
+    let statement = |what: &str| {
+        let grouped = "GROUP BY data.orchestrator, TUMBLE(event_time, INTERVAL '1' SECOND)";
+        json!({ "kind": "sql", "sql": format!("SELECT COUNT(*) AS requested, {what}\nFROM events WHERE type = 'request'\n{grouped}"),
+                "columns": { "swaps": "data.swaps" } })
+    };
+    let put = |path: &str, body: &Value| job.ask("PUT", &format!("/api/v1/metrics/{path}"), body);
+    refused(put("counted", &statement("\n  SUM(swapped) AS swapped")), 422, "sql: line 2, column 7: ");
+    refused(put("counted", &statement("SUM(swaps) AS swapped,")), 422, "sql: line 2, column ");
+    let mut with_module = statement("SUM(swaps) AS swapped");
+    with_module["module"] = json!("my.wasm");
+    refused(put("counted", &with_module), 422, "the statement is all of the metric");
+    refused(put("counted", &json!({ "kind": "sql", "sql": "SELECT COUNT(*) AS n FROM counted" })), 422, "counted");
+
+    done(put("counted", &statement("SUM(swaps) AS swapped")));
+    events.write(3_000);
+    let rows = |least: usize| {
+        let rows = wait(&job, "/api/v1/metrics/counted/rows?order=asc&limit=1000", |page| {
+            page["rows"].as_array().is_some_and(|rows| rows.len() >= least)
+        });
+        rows["rows"].as_array().cloned().expect("rows")
+    };
+    // One event a ms in ten keys: a hundred of each key in each second.
+    assert!(rows(20).iter().all(|row| row["requested"] == 100), "{:?}", rows(20));
+    // Another version: its windows are the later ones.
+    let mut changed = statement("SUM(swaps) AS swapped, MAX(swaps) AS most");
+    changed["version"] = json!("2.0.0");
+    done(put("counted", &changed));
+    events.write(3_000);
+    let later = rows(50);
+    let newest: Vec<&Value> = later.iter().filter(|row| row["version"] == "2.0.0").collect();
+    let is_whole = |row: &&Value| row["most"].as_f64() == Some(2.0) && row["requested"] == 100;
+    assert!(!newest.is_empty() && newest.iter().all(is_whole), "{newest:?}");
+    assert!(later.iter().filter(|row| row["version"] == "1.0.0").all(|row| row["most"].is_null()));
+    // What reads its rows is told apart from what does not exist; a shadow becomes the live one under its name.
+    done(put("steps", &json!({ "kind": "sql", "sql": "SELECT requested FROM counted" })));
+    done(put("counted/shadow", &statement("SUM(swaps) AS swapped, MAX(swaps) AS most")));
+    done(job.ask("POST", "/api/v1/metrics/counted/shadow/promote", &Value::Null));
+    let shown = done(job.ask("GET", "/api/v1/deployments/counted", &Value::Null));
+    assert_eq!(shown["settings"]["statement"]["definition"]["name"], "counted", "{shown}");
+
+    // It is there after a death, without a file that it stands in.
+    let address = job.address;
+    job.kill();
+    let job = Running::start(&folder.path().join("job.toml"), address, &[]);
+    let shown = done(job.ask("GET", "/api/v1/deployments/steps", &Value::Null));
+    assert_eq!((&shown["origin"], shown["module"].as_str().map(str::len)), (&json!("api"), Some(64)), "{shown}");
+    drop(job);
+    assert!(sql(&data, "SELECT count(*) AS n FROM counted")[0]["n"].as_i64() >= Some(50));
+}
+
 /// The same by commands; and what they did outlives the process.
 #[test]
 fn commands_do_what_the_api_does() {

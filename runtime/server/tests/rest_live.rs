@@ -186,6 +186,12 @@ fn what_is_submitted_again_reaches_its_metric_once_whatever_dies() {
     // The metric allows for lateness by now, so that the same record counts.
     job.jitter = "allowed_lateness_ms = 3600000";
     let service = job.start();
+    // Not while the metric would not take it.
+    service.post(&format!("/api/v1/metrics/{JITTER}/pause"), &Value::Null).with(200);
+    let done = resubmit(&service, &[&late_id]);
+    assert_eq!((&done["submitted"], &done["records"]), (&json!([]), &json!(0)));
+    assert!(done["refused"][0]["detail"].as_str().is_some_and(|detail| detail.contains("is paused: resume it first")));
+    service.post(&format!("/api/v1/metrics/{JITTER}/resume"), &Value::Null).with(200);
     let target = format!("/api/v1/metrics/{JITTER}/live");
     let mut live = Events::of(service.send("GET", &target, &[], b""));
     let done = resubmit(&service, &[&late_id, &violation_id, "no-such-letter"]);

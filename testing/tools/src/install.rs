@@ -16,9 +16,14 @@ const VERSION: &str = "tools-2";
 
 /// Below the target folder.
 pub(crate) fn folder() -> PathBuf {
+    below_target(VERSION)
+}
+
+/// A folder below the target folder.
+pub(crate) fn below_target(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this crate lies two folders deep");
-    root.join(target).join(VERSION)
+    root.join(target).join(name)
 }
 
 /// Whether the tools are there.
@@ -41,21 +46,29 @@ pub fn install() -> Result<(), Unavailable> {
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"];
     run(Command::new(folder.join("bin/python")).args(pip).args(PACKAGES))?;
     let downloads = folder.join("downloads");
-    fs::create_dir_all(&downloads).map_err(broken)?;
-    let download = || run(Command::new("apt-get").args(["download", "--quiet", "prometheus"]).current_dir(&downloads));
-    // A fresh image has no package lists.
-    download().or_else(|_| {
-        run(Command::new("apt-get").args(["update", "--quiet"]))?;
-        download()
-    })?;
-    let package = fs::read_dir(&downloads).map_err(broken)?.flatten().next();
-    let package = package.ok_or_else(|| Unavailable::Broken("apt-get downloaded nothing".to_owned()))?.path();
+    let package = download("prometheus", &downloads)?;
     run(Command::new("dpkg-deb").arg("--extract").arg(package).arg(folder.join("prometheus")))?;
     fs::remove_dir_all(&downloads).map_err(broken)?;
     fs::write(folder.join("complete"), PACKAGES.join("\n")).map_err(broken)
 }
 
-fn run(command: &mut Command) -> Result<(), Unavailable> {
+/// Downloads a package of Debian's into `folder`, which is for it alone. Returns its file.
+pub(crate) fn download(package: &str, folder: &Path) -> Result<PathBuf, Unavailable> {
+    let broken = |error: std::io::Error| Unavailable::Broken(format!("cannot write {}: {error}", folder.display()));
+    // What an interrupted download left is no package.
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).map_err(broken)?;
+    let download = || run(Command::new("apt-get").args(["download", "--quiet", package]).current_dir(folder));
+    // A fresh image has no package lists.
+    download().or_else(|_| {
+        run(Command::new("apt-get").args(["update", "--quiet"]))?;
+        download()
+    })?;
+    let file = fs::read_dir(folder).map_err(broken)?.flatten().next();
+    Ok(file.ok_or_else(|| Unavailable::Broken("apt-get downloaded nothing".to_owned()))?.path())
+}
+
+pub(crate) fn run(command: &mut Command) -> Result<(), Unavailable> {
     let output =
         command.output().map_err(|error| Unavailable::Missing(format!("cannot start {command:?}: {error}")))?;
     if output.status.success() {

@@ -1,16 +1,18 @@
 //! Programs that read what is not code as the real thing does: Docker Compose (its client alone, which needs no engine),
-//! hadolint, Kubernetes's schemas and Prometheus the deployment files, mdBook the book. `cargo xtask setup` puts them into
-//! the target folder.
+//! hadolint, Kubernetes's schemas and Prometheus the deployment files, mdBook the book; and a registry of containers.
+//! `cargo xtask setup` puts them into the target folder.
 //!
 //! Nothing here knows Tidemark: tests of any crate can use it.
 
 mod background;
 mod install;
 mod prometheus;
+mod registry;
 
 pub use background::Background;
 pub use install::{install, is_installed};
 pub use prometheus::Prometheus;
+pub use registry::{Registry, install_registry};
 
 use std::env;
 use std::io::Write as _;
@@ -44,11 +46,7 @@ impl Tools {
             Ok(tools) => return Some(tools),
             Err(missing) => missing,
         };
-        assert!(env::var_os("CI").is_none(), "{test}: {missing}");
-        // Past the test harness, which keeps the output of tests that pass to itself. A report that cannot be written
-        // changes nothing.
-        let _ = writeln!(std::io::stdout(), "not run: {test}: {missing}");
-        None
+        not_run(test, &missing)
     }
 
     /// The tools.
@@ -112,6 +110,15 @@ impl Tools {
     fn prometheus(&self) -> PathBuf {
         self.folder.join("prometheus/usr/bin/prometheus")
     }
+}
+
+/// Reports a test that cannot be run; fails where every test must run.
+fn not_run<T>(test: &str, missing: &Unavailable) -> Option<T> {
+    assert!(env::var_os("CI").is_none(), "{test}: {missing}");
+    // Past the test harness, which keeps the output of tests that pass to itself. A report that cannot be written changes
+    // nothing.
+    let _ = writeln!(std::io::stdout(), "not run: {test}: {missing}");
+    None
 }
 
 /// Runs `command`, which must succeed, and returns what it wrote to standard output.

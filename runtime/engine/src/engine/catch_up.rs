@@ -13,13 +13,19 @@ use crate::ids::{Epoch, Partition, StageId};
 use crate::ports::PortError;
 use crate::progress::Past;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The share of an epoch's interval that reading the past may take: what comes has the rest.
 const SHARE: u32 = 2;
 
 /// Epochs of the past that are read in an epoch at least: with one, the present would never come nearer.
 const LEAST: usize = 2;
+
+/// How long an epoch of a live source lasts that has spent `past_took` on the past: what comes has at least as long, even
+/// where [`LEAST`] epochs of the archive take longer than their share.
+pub(super) fn length_of_epoch(interval: Duration, past_took: Duration) -> Duration {
+    interval.max(past_took.saturating_mul(SHARE))
+}
 
 impl Engine {
     /// Whether a metric still reads the past.
@@ -96,6 +102,7 @@ impl Engine {
             let until = until.or_else(|| self.past(id).is_some_and(|past| past.next > committed).then_some(committed));
             read.extend(until.map(|until| (id, until)));
         }
+        self.epoch.past_took = started.elapsed();
         Ok(read)
     }
 
@@ -183,6 +190,20 @@ fn leave_out_older(batch: &mut EventBatch, from: i64) {
     for row in 0..batch.rows() {
         if batch.event_times[row] < from {
             batch.drop_row(row);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_has_half_of_the_time_or_more() {
+        let ms = Duration::from_millis;
+        for (interval, past_took) in [(1_000, 0), (1_000, 500), (1_000, 501), (1_000, 20_000), (0, 30)] {
+            let length = length_of_epoch(ms(interval), ms(past_took));
+            assert!(length >= ms(interval) && length - ms(past_took) >= length / SHARE, "{interval} {past_took}");
         }
     }
 }

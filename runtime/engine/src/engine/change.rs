@@ -268,7 +268,8 @@ fn consider(
     }
     let table = |(name, deployment): (&String, &Deployment)| {
         let columns = progress.columns.get(name).map_or(&[][..], Vec::as_slice);
-        let table = Table { sinks: deployment.sinks.clone(), ..Table::clone(&Table::metric(name, columns)) };
+        let refires = running.iter().any(|(_, spec)| spec.name == *name && spec.allowed_lateness_ms > 0);
+        let table = Table { sinks: deployment.sinks.clone(), refires, ..Table::clone(&Table::metric(name, columns)) };
         (name.clone(), Arc::new(table))
     };
     let tables: Tables = progress.metrics.iter().map(table).collect();

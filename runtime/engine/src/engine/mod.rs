@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use tidemark_dataflow::watermark::Watermarks;
 use tidemark_dataflow::{EventTime, KeyGroups};
 
+mod again;
 mod ahead;
 mod catch_up;
 mod change;
@@ -164,6 +165,8 @@ struct OpenEpoch {
     caught_up: Vec<(StageId, Epoch)>,
     /// Whether there is no more of the past to be read in it.
     past_is_read: bool,
+    /// How long reading it took.
+    past_took: Duration,
     ticks: Vec<TickRecord>,
     opened: Instant,
 }
@@ -171,8 +174,8 @@ struct OpenEpoch {
 impl OpenEpoch {
     fn new(number: Epoch) -> Self {
         let (changes, dropped, caught_up, ticks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let opened = Instant::now();
-        Self { number, records: 0, changes, dropped, caught_up, past_is_read: false, ticks, opened }
+        let (opened, past_took) = (Instant::now(), Duration::ZERO);
+        Self { number, records: 0, changes, dropped, caught_up, past_is_read: false, past_took, ticks, opened }
     }
 }
 
@@ -386,7 +389,8 @@ impl Engine {
         if self.ingest.bounded() {
             self.epoch.records >= self.settings.epoch_records
         } else {
-            self.epoch.opened.elapsed() >= self.settings.epoch_interval
+            let length = catch_up::length_of_epoch(self.settings.epoch_interval, self.epoch.past_took);
+            self.epoch.opened.elapsed() >= length
         }
     }
 }

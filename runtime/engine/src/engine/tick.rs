@@ -37,7 +37,7 @@ impl Engine {
             dead.append(&mut batch.dead);
             // Before anything looks at it: what was dropped leaves no trace, so that the archive holds all that counts.
             match (again.and_then(|again| again.metric.as_deref()), &mut self.dedup) {
-                (Some(metric), _) => self.job.restrict(batch, metric),
+                (Some(metric), _) => self.leave_to(metric, batch, &mut dead),
                 (None, Some(dedup)) => drop_duplicates(dedup, batch, &self.telemetry),
                 (None, None) => {}
             }

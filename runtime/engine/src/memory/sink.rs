@@ -19,6 +19,8 @@ pub type Row = (TableKind, Value);
 struct Outside {
     prepared: BTreeMap<Epoch, Vec<Row>>,
     visible: BTreeMap<Epoch, Vec<Row>>,
+    /// As they were when they were last written to.
+    tables: BTreeMap<TableKind, Arc<Table>>,
 }
 
 /// A handle to rows that outlive engines.
@@ -48,6 +50,12 @@ impl MemorySink {
         self.rows().into_iter().filter(|(kind, _)| *kind == of).map(|(_, row)| row).collect()
     }
 
+    /// The table of a metric, as it was when it was last written to.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<Arc<Table>> {
+        lock(&self.outside).tables.get(&TableKind::Metric(name.to_owned())).cloned()
+    }
+
     /// The visible dead letters.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<Value> {
@@ -65,6 +73,7 @@ impl Sink for MemorySink {
     }
 
     fn write(&mut self, table: &Arc<Table>, rows: &RecordBatch) -> Result<(), PortError> {
+        lock(&self.outside).tables.insert(table.kind.clone(), table.clone());
         let mut open = lock(&self.open);
         open.extend((0..rows.num_rows()).map(|row| (table.kind.clone(), row_value(rows, row))));
         Ok(())

@@ -120,6 +120,19 @@ impl Stage {
         start.0 >= self.from && self.until.is_none_or(|until| start.0 < until)
     }
 
+    /// Whether a row of this time that comes now can count for this version, or be told to be late by it. Sessions that an
+    /// older version has open are left out: whose key they are is not known before the state is asked.
+    pub(crate) fn has_place_for(&self, time: EventTime) -> bool {
+        if !self.takes_part(false) {
+            return false;
+        }
+        match (&self.spec.window, self.spec.aligned()) {
+            (_, Some(windows)) => windows.assign(time).any(|window| self.owns(window.start)),
+            (WindowSpec::Session { .. }, None) => !self.is_retired() && time.0 >= self.from,
+            (_, None) => true,
+        }
+    }
+
     /// Whether this version tells of a row that no version can count: the one that has its last window, or the oldest one,
     /// if those that had it are gone.
     pub(crate) fn answers_for(&self, time: EventTime) -> bool {

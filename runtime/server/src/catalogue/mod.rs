@@ -10,7 +10,7 @@ mod statements;
 
 pub use job::JobCatalogue;
 pub use request::read_request;
-pub use statements::statements;
+pub use statements::{renamed, statements};
 
 use crate::config::Config;
 use crate::config::document::Document;

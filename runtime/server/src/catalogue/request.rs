@@ -1,23 +1,27 @@
 //! A deployment as a request asks for it: the fields of `[[metric]]`, as JSON, checked in the same words.
 
 use super::meeting::{Meeting, canonical};
+use super::statements::plan_alone;
 use crate::config::Config;
 use crate::config::document::Document;
 use crate::config::metric::{MetricSettings, ModuleOrigin};
 use crate::config::section::Reader;
 use crate::modules::Registry;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use tidemark_engine::deployment::Origin;
+use tidemark_engine::descriptor::OutputColumn;
 use tidemark_engine::metric::MetricSpec;
 use tidemark_wasm_host::contract;
 
-/// Reads what a request says of the metric `name`, and tries it out. `metrics` are the names of all metrics of the job. An
-/// error lists every mistake, each with the field that it is about.
+/// Reads what a request says of the metric `name`, and tries it out. `metrics` are the names of all metrics of the job, and
+/// `outputs` the columns of those that there are. An error lists every mistake, each with the field that it is about.
 pub fn read_request(
     name: &str,
     fields: &Map<String, Value>,
     config: &Config,
     metrics: &[String],
+    outputs: &BTreeMap<String, Vec<OutputColumn>>,
     registry: &Registry,
 ) -> Result<MetricSpec, Vec<String>> {
     let mut fields = fields.clone();
@@ -42,17 +46,18 @@ pub fn read_request(
     if let Some(sink) = metric.sinks.iter().flatten().find(|sink| !config.sinks.is_enabled(sink)) {
         return Err(vec![format!("sinks: the sink \"{sink}\" is turned off in this job")]);
     }
-    if metric.sql.is_some() {
-        return Err(vec![
-            "kind: a statement is deployed from the job's file: write it there, and start the job again".to_owned(),
-        ]);
+    let meeting = Meeting { config, metrics, document: &document, metric, origin: Origin::Api };
+    if let Some(definition) = &metric.sql {
+        let others = outputs.iter().filter(|(other, _)| *other != name);
+        let others = others.map(|(name, columns)| (name.clone(), columns.clone())).collect();
+        let statement = plan_alone(config, &document, metric, definition, others);
+        return statement.and_then(|statement| meeting.check_statement(&statement)).map_err(told);
     }
     let ModuleOrigin::Digest(digest) = metric.module else {
         let hint = "push the file first (`tidemark module push`), then name its digest: \"sha256:…\"";
         return Err(vec![format!("module: {hint}")]);
     };
     let module = registry.module(digest).map_err(|error| vec![format!("module: {error}")])?;
-    let meeting = Meeting { config, metrics, document: &document, metric, origin: Origin::Api };
     let (mut spec, _) = meeting.check(&module).map_err(told)?;
     // With its own configuration: when it was uploaded, nobody knew it.
     let report = contract::check(&module, &canonical(&metric.config), metric.limits.clone());

@@ -6,6 +6,7 @@ use crate::config::document::{Document, join};
 use crate::config::metric::{MetricSettings, ModuleOrigin};
 use crate::config::report::Mistake;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use tidemark_engine::descriptor::{ColumnType, OutputColumn};
 use tidemark_sql_metric::{Definition, SqlMetric, Subject, Surroundings};
@@ -73,25 +74,53 @@ pub(super) fn plan_statements(
             break;
         }
         for (place, metric, definition) in ready {
-            let result = SqlMetric::plan(definition, &surroundings).map_err(|mistakes| {
-                let told = |mistake: tidemark_sql_metric::Mistake| match &mistake.subject {
-                    Subject::Statement(_) => document.mistake(&join(&metric.path, "sql"), mistake.to_string()),
-                    Subject::Column(name) => {
-                        document.mistake(&join(&join(&metric.path, "columns"), name), mistake.message)
-                    }
-                };
-                mistakes.into_iter().map(told).collect()
-            });
-            let result = result.map(|metric| {
-                let terms = Terms { definition: definition.clone(), surroundings: surroundings.clone() };
-                surroundings.metrics.insert(definition.name.clone(), metric.descriptor().output.clone());
-                Statement { metric, terms }
-            });
+            let result = plan(document, metric, definition, &surroundings);
+            if let Ok(statement) = &result {
+                let output = statement.metric.descriptor().output.clone();
+                surroundings.metrics.insert(definition.name.clone(), output);
+            }
             planned.push((place, result));
         }
         waiting = blocked;
     }
     planned
+}
+
+/// The statement of a metric that is deployed while the job runs. `outputs` are the columns of the other metrics' rows.
+pub(super) fn plan_alone(
+    config: &Config,
+    document: &Document,
+    metric: &MetricSettings,
+    definition: &Definition,
+    outputs: BTreeMap<String, Vec<OutputColumn>>,
+) -> Result<Statement, Vec<Mistake>> {
+    plan(document, metric, definition, &Surroundings { metrics: outputs, types: schema_types(config) })
+}
+
+fn plan(
+    document: &Document,
+    metric: &MetricSettings,
+    definition: &Definition,
+    surroundings: &Surroundings,
+) -> Result<Statement, Vec<Mistake>> {
+    let terms = Terms { definition: definition.clone(), surroundings: surroundings.clone() };
+    let planned = SqlMetric::plan(definition, surroundings).map(|metric| Statement { metric, terms });
+    planned.map_err(|mistakes| {
+        let told = |mistake: tidemark_sql_metric::Mistake| match &mistake.subject {
+            Subject::Statement(_) => document.mistake(&join(&metric.path, "sql"), mistake.to_string()),
+            Subject::Column(name) => document.mistake(&join(&join(&metric.path, "columns"), name), mistake.message),
+        };
+        mistakes.into_iter().map(told).collect()
+    })
+}
+
+/// The statement of a deployment, of the metric `name` instead of the one that it was planned for: it means the same.
+#[must_use]
+pub fn renamed(mut statement: Value, name: &str) -> Value {
+    if let Some(own) = statement.pointer_mut("/definition/name") {
+        *own = Value::from(name);
+    }
+    statement
 }
 
 /// What is wrong with a statement that reads, over others, its own rows; `None` where it does not.

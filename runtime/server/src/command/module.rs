@@ -25,6 +25,9 @@ pub fn execute(command: &ModuleCommand) -> Result<(), Failure> {
         ModuleCommand::Test(arguments) => super::test::execute(arguments),
         ModuleCommand::Inspect { file } => inspect(file),
         ModuleCommand::Push(arguments) => super::push::execute(arguments),
+        ModuleCommand::Pull { reference, signature, server } => {
+            super::push::pull(&Client::new(server)?, reference, signature.as_deref())
+        }
         ModuleCommand::List { server } => {
             let modules = Client::new(server)?.get("/api/v1/modules")?;
             for module in modules["modules"].as_array().into_iter().flatten() {

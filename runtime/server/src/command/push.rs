@@ -3,13 +3,16 @@
 use super::build;
 use super::module::path_of;
 use crate::cli::PushArguments;
-use crate::client::Client;
+use crate::client::{Client, JSON};
 use crate::exit::Failure;
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tidemark_wasm_host::contract::{Finding, Findings, Outcome};
+
+/// Where modules come in.
+const MODULES: &str = "/api/v1/modules";
 
 /// How long a module may be compiled and checked.
 const LONGEST_ADMISSION: Duration = Duration::from_secs(600);
@@ -28,8 +31,21 @@ pub(super) fn push(client: &Client, path: &Path, signature: Option<&str>) -> Res
     let file = if is_component { path.to_owned() } else { build::build(&build::host()?, path, None)?.0 };
     let bytes =
         std::fs::read(&file).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", file.display())))?;
-    let size = bytes.len();
-    let mut module = client.push("/api/v1/modules", bytes, signature)?;
+    let module = client.push(MODULES, "application/wasm", bytes, signature)?;
+    wait_for(client, module, &file.display().to_string())
+}
+
+/// Has the job pull a component, waits until it is admitted, and prints its digest.
+pub(super) fn pull(client: &Client, reference: &str, signature: Option<&str>) -> Result<(), Failure> {
+    let asked = serde_json::json!({ "oci": reference }).to_string();
+    let module = client.push(MODULES, JSON, asked.into_bytes(), signature)?;
+    println!("sha256:{}", wait_for(client, module, reference)?);
+    Ok(())
+}
+
+/// Waits until `module` is admitted. Returns its digest. `file` is what a person calls it.
+fn wait_for(client: &Client, mut module: Value, file: &str) -> Result<String, Failure> {
+    let size = module["bytes"].as_u64().unwrap_or(0);
     let digest = module["digest"].as_str().unwrap_or_default().to_owned();
     let started = Instant::now();
     let mut told = Instant::now();
@@ -52,7 +68,6 @@ pub(super) fn push(client: &Client, path: &Path, signature: Option<&str>) -> Res
     if module["status"] == "admitted" {
         return Ok(digest);
     }
-    let file = file.display();
     if broken > 0 {
         return Err(Failure::failed(format!(
             "{file} is refused: {broken} of the promises that every module makes are broken"

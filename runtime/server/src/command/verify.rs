@@ -32,6 +32,7 @@ pub(super) fn with_scratch<T>(
         key: arguments.key.clone(),
         from: arguments.from,
         until: arguments.until,
+        whole: arguments.whole,
     };
     std::fs::create_dir_all(&scratch)?;
     let done = work(&config, host, selection, &scratch);

@@ -20,11 +20,6 @@ pub(super) fn contradictions(config: &Config, check: &mut impl FnMut(bool, &str,
              add \"cleanse\"",
         );
         check(
-            !config.archive.enabled,
-            "archive.enabled",
-            "the archive is kept by the job of cleansing: leave it out here",
-        );
-        check(
             events.is_none(),
             "sink.kafka.events",
             "the events that this job reads are cleansed already: leave it out here, or add \"cleanse\" to `job.jobs`",

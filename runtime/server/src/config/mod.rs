@@ -241,7 +241,7 @@ fn read_sections(reader: &Reader<'_>, environment: &dyn Fn(&str) -> Option<Strin
         cleanse,
         dedup,
         watermark: WatermarkSettings::read(root.section("watermark")),
-        modules: ModuleSettings::read(root.section("modules")),
+        modules: ModuleSettings::read(root.section("modules"), environment),
         metrics: MetricSettings::read_all(root.sections("metric"), config_file),
         sinks: SinkSettings::read(root.section("sink"), config_file, environment),
         archive: ArchiveSettings::read(root.section("archive"), job.cleanse),

@@ -30,6 +30,8 @@ pub struct Selection {
     pub from: Option<i64>,
     /// With an event time before, in ms.
     pub until: Option<i64>,
+    /// Since the job began, and not only since the oldest checkpoint.
+    pub whole: bool,
 }
 
 impl Selection {
@@ -157,7 +159,7 @@ impl fmt::Display for Report {
         writeln!(f, "  not derived    {surplus}")?;
         write!(f, "  not derivable  {not_derivable}")?;
         if not_derivable > 0 {
-            write!(f, " (of before the oldest checkpoint, whose ticks are forgotten)")?;
+            write!(f, " (of before the oldest checkpoint; --whole begins with the job's first epoch)")?;
         }
         self.told.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }

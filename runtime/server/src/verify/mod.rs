@@ -1,10 +1,11 @@
 //! Verifying and replaying: rows are derived again from the archive, with the very modules and configurations of then, and
 //! compared with those that were written, or written elsewhere.
 //!
-//! What runs is the engine itself: it starts from the oldest checkpoint that is kept, takes the ticks that the tick log
-//! tells and the events that the archive has, makes the changes of the metrics where they were made, and writes to a
-//! sink that compares, or to Parquet files of their own. So late rows, refirings, keys, joins, swaps and another number of workers are no special cases. Rows of
-//! before the oldest checkpoint cannot be derived: the ticks that made them are forgotten.
+//! What runs is the engine itself: it starts from the oldest checkpoint that is kept or, for the whole of a job, from nothing.
+//! It takes the ticks that the tick log tells and the events that the archive has, makes the changes of the metrics where
+//! they were made, and writes to a sink that compares, or to Parquet files of their own. So late rows, refirings, keys, joins, swaps and another number of workers are no special cases, nor is where the events came
+//! from: what a cleansed topic says of the watermark is in the tick log. Rows of before the start cannot be derived: the
+//! ticks that made them are forgotten.
 
 mod compare;
 mod source;
@@ -23,7 +24,7 @@ use compare::Comparing;
 use source::ArchiveSource;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use tidemark_connectors::cleanse::read_table_files;
+use tidemark_connectors::cleanse::{CleanseSettings, read_table_files};
 use tidemark_engine::fail_point::no_hook;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::memory::MemoryTickLog;
@@ -46,7 +47,7 @@ const QUERY_BYTES: usize = 1 << 30;
 pub fn verify(config: &Config, host: Host, selection: Selection, scratch: &Path) -> anyhow::Result<Report> {
     let store = row_store::files(config, QUERY_BYTES);
     let (mut report, derived) = (None, store.clone());
-    run_again(config, host, scratch, |since| {
+    run_again(config, host, scratch, selection.whole, |since| {
         let shared = Arc::new(Mutex::new(Report::new(since, selection)));
         report = Some(shared.clone());
         Ok(Box::new(Comparing::new(derived, shared)))
@@ -75,7 +76,7 @@ pub fn replay(
         let names: Vec<String> = known.into_keys().collect();
         bail!("this job has had no metric {metric}; there are {}", names.join(", "));
     };
-    run_again(config, host, scratch, |since| {
+    run_again(config, host, scratch, selection.whole, |since| {
         let sink = Writing::open(into, config.sinks.parquet.clone().unwrap_or_default(), selection, since)?;
         MetricTables::add(into, [(metric, columns)])?;
         written = Some(sink.written());
@@ -85,27 +86,26 @@ pub fn replay(
     Ok(*written.lock().map_err(|_| anyhow::anyhow!("the sink failed"))?)
 }
 
-/// Runs the epochs again that the tick log has since the oldest checkpoint, into the sink that `sink` makes for what comes
-/// after that one's epoch.
+/// Runs the epochs again that the tick log has since the oldest checkpoint, or since the job began where the `whole` is
+/// wanted, into the sink that `sink` makes for what comes after that epoch.
 fn run_again(
     config: &Config,
     host: Host,
     scratch: &Path,
+    whole: bool,
     sink: impl FnOnce(Epoch) -> anyhow::Result<Box<dyn Sink>>,
 ) -> anyhow::Result<()> {
     if !config.archive.enabled || config.sinks.parquet.is_none() {
         bail!("rows are derived from the archive, which this job does not keep: turn on [archive] and [sink.parquet]");
     }
-    if !config.job.cleanse {
+    let checkpoints = wiring::open_checkpoints(config)?;
+    let folder = scratch.join("state");
+    if whole && !wiring::has_first_tick(config)? {
         bail!(
-            "this job reads cleansed events, whose watermarks are in their topic and not in the archive: run one job that \
-             does both, or compare with a second run over the topic"
+            "the tick log no longer has the job's first epoch: leave out --whole, to begin with the oldest checkpoint"
         );
     }
-    let checkpoints = wiring::open_checkpoints(config)?;
-    let oldest = checkpoints.oldest()?;
-    let folder = scratch.join("state");
-    if let Some(oldest) = oldest {
+    if let Some(oldest) = checkpoints.oldest()?.filter(|_| !whole) {
         checkpoints.restore(oldest, &folder).context("the oldest checkpoint cannot be restored")?;
     }
     let settings = StateSettings { path: folder, ..config.state.clone() };
@@ -119,8 +119,11 @@ fn run_again(
         .iter()
         .map(|(epoch, record)| Ok((*epoch, EpochRecord::decode(*epoch, record)?)))
         .collect::<anyhow::Result<_>>()?;
-    let archive =
-        ArchiveSource::new(row_store::files(config, QUERY_BYTES), config.cleanse.clone(), &progress, &decoded);
+    // Cleansed events bring with them what the tables added.
+    let tables = if config.job.cleanse { config.cleanse.table.clone() } else { Vec::new() };
+    let cleanse = CleanseSettings { table: tables.clone(), ..config.cleanse.clone() };
+    let archive = row_store::files(config, QUERY_BYTES);
+    let archive = ArchiveSource::new(archive, cleanse, !config.job.cleanse, &progress, &decoded);
     let (source, _) = wiring::with_again(config, Box::new(archive))?;
     let mut log = MemoryTickLog::default();
     for (epoch, record) in &records {
@@ -145,8 +148,8 @@ fn run_again(
         checkpoints: None,
         tick_log: Some(Box::new(log)),
         history: wiring::archived_past(config),
-        tables: config.cleanse.table.iter().map(|table| table.spec()).collect(),
-        table_files: read_table_files(&config.cleanse.table)?,
+        tables: tables.iter().map(|table| table.spec()).collect(),
+        table_files: read_table_files(&tables)?,
         restored: true,
         rewrite: true,
         telemetry,

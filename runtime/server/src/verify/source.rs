@@ -1,5 +1,6 @@
 //! The archive as a source: the blocks that the tick log tells of, made of the events that were kept.
 
+use arrow_array::Array as _;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use bytes::Bytes;
@@ -21,28 +22,34 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Most bytes of one epoch's events.
 const EPOCH_BYTES: usize = 4 << 30;
 
-/// An archived event: its position and its bytes.
-type Archived = (Offset, Vec<u8>);
+/// An archived event: its position, its bytes, and what lookup tables added to it before it was read.
+type Archived = (Offset, Vec<u8>, Option<String>);
+
+/// A block that is to come: where it ends, its epoch, and the watermark that it brings.
+type Coming = (Offset, Epoch, Carried);
 
 pub(super) struct ArchiveSource {
     store: Arc<dyn RowStore>,
     cleanse: CleanseSettings,
     decoder: Option<Decoder>,
     names: Vec<String>,
-    /// Ends of the blocks of each partition, and the epochs that they are in.
-    blocks: Vec<VecDeque<(Offset, Epoch)>>,
+    /// The blocks of each partition.
+    blocks: Vec<VecDeque<Coming>>,
     /// Where the next block of each partition begins.
     next: Vec<Offset>,
     /// Events of each partition that were read and not taken yet, in the order of their positions.
     events: BTreeMap<String, VecDeque<Archived>>,
     read: Epoch,
+    /// Whether the events were cleansed by another job: then they bring what that knew.
+    cleansed: bool,
 }
 
 impl ArchiveSource {
-    /// The epochs `records` behind `progress`.
+    /// The epochs `records` behind `progress`. `cleansed` events came from another job.
     pub(super) fn new(
         store: Arc<dyn RowStore>,
         cleanse: CleanseSettings,
+        cleansed: bool,
         progress: &Progress,
         records: &[(Epoch, EpochRecord)],
     ) -> Self {
@@ -62,14 +69,28 @@ impl ArchiveSource {
         next.retain(|_| keep.next() == Some(&true));
         let mut blocks = vec![VecDeque::new(); names.len()];
         for (epoch, record) in records {
-            for (place, end) in record.ticks.iter().flat_map(|tick| &tick.blocks) {
-                let name = &record.partitions[*place as usize].0;
-                if let Some(place) = names.iter().position(|own| own == name) {
-                    blocks[place].push_back((*end, *epoch));
+            for tick in &record.ticks {
+                for (number, (place, end)) in tick.blocks.iter().enumerate() {
+                    let name = &record.partitions[*place as usize].0;
+                    let Some(place) = names.iter().position(|own| own == name) else { continue };
+                    let silent = if cleansed { Carried::Later } else { Carried::Nothing };
+                    let carried = tick.carried.iter().find(|(block, _)| *block as usize == number);
+                    let carried = carried.map_or(silent, |(_, watermark_ms)| Carried::At(*watermark_ms));
+                    blocks[place].push_back((*end, *epoch, carried));
                 }
             }
         }
-        Self { store, cleanse, decoder: None, names, blocks, next, events: BTreeMap::new(), read: progress.epoch }
+        Self {
+            store,
+            cleanse,
+            decoder: None,
+            names,
+            blocks,
+            next,
+            events: BTreeMap::new(),
+            read: progress.epoch,
+            cleansed,
+        }
     }
 
     fn decoder(&self, plan: Arc<ExtractionPlan>) -> Result<Decoder, PortError> {
@@ -81,16 +102,18 @@ impl ArchiveSource {
         while self.read < epoch {
             let next = Epoch(self.read.0 + 1);
             let query = format!(
-                "SELECT partition, \"offset\", raw FROM events WHERE epoch = {next} ORDER BY partition, \"offset\""
+                "SELECT partition, \"offset\", raw, enrichment FROM events WHERE epoch = {next} ORDER BY partition, \"offset\""
             );
             let answer = self.store.sql(&query, usize::MAX, Bounds::from_now(PATIENCE, EPOCH_BYTES));
             let answer = answer.map_err(|error| PortError::Stop(format!("the archive cannot be read: {error}")))?;
             for batch in &answer.rows {
                 let names = batch.column(0).as_string::<i32>();
                 let offsets = batch.column(1).as_primitive::<UInt64Type>();
-                let raw = batch.column(2).as_string::<i32>();
+                let (raw, added) = (batch.column(2).as_string::<i32>(), batch.column(3).as_string::<i32>());
                 for row in 0..batch.num_rows() {
-                    let event = (Offset(offsets.value(row)), raw.value(row).as_bytes().to_vec());
+                    // Where the tables are this job's own they are looked into again.
+                    let added = (self.cleansed && added.is_valid(row)).then(|| added.value(row).to_owned());
+                    let event = (Offset(offsets.value(row)), raw.value(row).as_bytes().to_vec(), added);
                     self.events.entry(names.value(row).to_owned()).or_default().push_back(event);
                 }
             }
@@ -100,10 +123,15 @@ impl ArchiveSource {
     }
 
     /// The block of `place` that ends at `end`: what was kept of it.
-    fn block(&mut self, place: usize, end: Offset) -> RawBlock {
-        let (mut buffer, mut records) = (Vec::new(), Vec::new());
+    fn block(&mut self, place: usize, end: Offset, watermark: Carried) -> RawBlock {
+        let (mut buffer, mut records, mut enrichments) = (Vec::new(), Vec::new(), Vec::new());
         let events = self.events.entry(self.names[place].clone()).or_default();
-        while let Some((offset, raw)) = events.pop_front_if(|(offset, _)| *offset < end) {
+        while let Some((offset, raw, added)) = events.pop_front_if(|(offset, ..)| *offset < end) {
+            if let Some(added) = added {
+                let start = buffer.len() as u32;
+                buffer.extend_from_slice(added.as_bytes());
+                enrichments.push((records.len() as u32, start..buffer.len() as u32));
+            }
             let start = buffer.len() as u32;
             buffer.extend_from_slice(&raw);
             records.push(RawRecord { offset, range: start..buffer.len() as u32, too_long: None });
@@ -115,9 +143,8 @@ impl ArchiveSource {
             end,
             buffer: Bytes::from(buffer),
             records,
-            // Only cleansed topics carry these.
-            enrichments: Vec::new(),
-            watermark: Carried::Nothing,
+            enrichments,
+            watermark,
         }
     }
 }
@@ -138,9 +165,9 @@ impl Source for ArchiveSource {
 
     fn next(&mut self, partition: Partition, _wait: Duration) -> Result<Next, PortError> {
         let place = partition.0 as usize;
-        let Some((end, epoch)) = self.blocks[place].pop_front() else { return Ok(Next::End) };
+        let Some((end, epoch, watermark)) = self.blocks[place].pop_front() else { return Ok(Next::End) };
         self.read_to(epoch)?;
-        let block = self.block(place, end);
+        let block = self.block(place, end, watermark);
         let decoder = self.decoder.as_mut().ok_or_else(|| PortError::Stop("the source has not started".to_owned()))?;
         Ok(Next::Block(decoder.decode(&block)))
     }

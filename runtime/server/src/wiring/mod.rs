@@ -147,6 +147,11 @@ pub(crate) fn read_ticks(config: &Config, epoch: Epoch) -> anyhow::Result<Vec<(E
     Ok(tick_log::open(config)?.into_port().read_after(epoch)?)
 }
 
+/// Whether the tick log of a job that does not run still has its first epoch.
+pub(crate) fn has_first_tick(config: &Config) -> anyhow::Result<bool> {
+    Ok(tick_log::open(config)?.first_epoch()? == Some(Epoch(1)))
+}
+
 /// The events of the past, where they are kept.
 pub(crate) fn archived_past(config: &Config) -> Option<Box<dyn History>> {
     if !config.archive.enabled || config.sinks.parquet.is_none() {

@@ -92,14 +92,16 @@ fn open_kafka(
 /// The hot store, with a table for whatever may have rows there.
 fn open_clickhouse(
     config: &Config,
-    mut settings: ClickHouseSettings,
+    settings: ClickHouseSettings,
     metrics: &[MetricSpec],
     hook: Hook,
 ) -> Result<ClickHouseSink, PortError> {
-    let here: Vec<&MetricSpec> = metrics.iter().filter(|metric| goes_to(metric, CLICKHOUSE)).collect();
-    let refires = here.iter().filter(|metric| metric.allowed_lateness_ms > 0);
-    settings.refiring = refires.map(|metric| metric.name.clone()).collect();
-    let mut tables: Vec<Arc<Table>> = here.iter().map(|metric| Table::metric(&metric.name, &metric.output)).collect();
+    let here = metrics.iter().filter(|metric| goes_to(metric, CLICKHOUSE));
+    let table = |metric: &MetricSpec| {
+        let table = Table::clone(&Table::metric(&metric.name, &metric.output));
+        Arc::new(Table { refires: metric.allowed_lateness_ms > 0, ..table })
+    };
+    let mut tables: Vec<Arc<Table>> = here.map(table).collect();
     tables.push(Table::dead_letters());
     if config.archive.enabled {
         tables.push(Table::events());

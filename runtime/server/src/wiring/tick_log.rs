@@ -42,6 +42,14 @@ impl JobTickLog {
         }
     }
 
+    /// The first epoch that it still has.
+    pub(super) fn first_epoch(&self) -> Result<Option<Epoch>, PortError> {
+        match self {
+            Self::Local(log) => Ok(log.0.first_epoch()?),
+            Self::Store(log) => Ok(log.first_epoch()),
+        }
+    }
+
     /// What the engine drives.
     pub(super) fn into_port(self) -> Box<dyn TickLog> {
         match self {

@@ -108,6 +108,11 @@ impl TickLog {
         self.last
     }
 
+    /// The epoch of the first record.
+    pub fn first_epoch(&self) -> Result<Option<Epoch>, CheckpointError> {
+        Ok(self.read_from(Epoch(0))?.next().transpose()?.map(|(epoch, _)| epoch))
+    }
+
     /// The records of `from` and later epochs, in order, read as they are asked for.
     pub fn read_from(&self, from: Epoch) -> Result<Records, CheckpointError> {
         // A segment ends where the next one begins, so the last one that begins before `from` may have some of it, too.

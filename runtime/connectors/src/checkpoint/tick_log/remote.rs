@@ -98,6 +98,12 @@ impl StoreTickLog {
         later.zip(epoch.0 + 1..).all(|(found, expected)| found.0 == expected)
     }
 
+    /// The epoch of the first record.
+    #[must_use]
+    pub fn first_epoch(&self) -> Option<Epoch> {
+        self.epochs.first().copied()
+    }
+
     fn read(&self, epoch: Epoch) -> Result<Vec<u8>, PortError> {
         let name = name_of(epoch);
         let content = self.records.read(&name)?;

@@ -171,10 +171,8 @@ impl<'a> ColdViews<'a> {
 
     /// Files keep every firing of a window: where there may be several, the newest counts.
     fn current_only(&self, rows: String) -> String {
-        match &self.layout.kind {
-            TableKind::Metric(metric) if self.settings.refiring.contains(metric) => {
-                format!("SELECT * FROM ({rows}) ORDER BY epoch DESC LIMIT 1 BY row_id")
-            }
+        match self.layout.refires {
+            Some(true) => format!("SELECT * FROM ({rows}) ORDER BY epoch DESC LIMIT 1 BY row_id"),
             _ => rows,
         }
     }

@@ -8,7 +8,6 @@ use super::schema::Place;
 use super::sql::identifier;
 use super::{ClickHouseSink, step};
 use tidemark_engine::ids::Epoch;
-use tidemark_engine::output::Table;
 use tidemark_engine::ports::PortError;
 
 impl ClickHouseSink {
@@ -51,7 +50,7 @@ impl ClickHouseSink {
             let known = layouts.iter().flatten().find(|layout| layout.kind == kind);
             let layout = match known {
                 Some(layout) => layout.clone(),
-                None => Layout::of(&Table { kind, schema: self.outbox.schema(handle.epoch, place)?, sinks: None })?,
+                None => Layout::of_waiting(kind, self.outbox.schema(handle.epoch, place)?)?,
             };
             self.prepare_table(&layout, handle.epoch)?;
             layouts.push(Some(layout));

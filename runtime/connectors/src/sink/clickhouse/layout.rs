@@ -9,6 +9,7 @@
 use super::column::Column;
 use super::settings::ClickHouseSettings;
 use super::sql::{identifier, list};
+use arrow_schema::SchemaRef;
 use tidemark_engine::output::{Table, TableKind, common_fields};
 use tidemark_engine::ports::PortError;
 
@@ -33,6 +34,9 @@ pub(super) struct Layout {
     pub(super) columns: Vec<Column>,
     /// Columns that a metric adds to the common ones; of other tables none.
     pub(super) own_columns: Vec<Column>,
+    /// Whether rows may be replaced, so that roll-ups are computed when they are read: a stored one cannot take a row back.
+    /// `None`: as it was when the table was last made ready.
+    pub(super) refires: Option<bool>,
 }
 
 impl Layout {
@@ -50,7 +54,19 @@ impl Layout {
         let columns: Vec<Column> = columns.collect::<Result<_, _>>()?;
         let common = if matches!(table.kind, TableKind::Metric(_)) { common_fields().len() } else { columns.len() };
         let own_columns = columns[common.min(columns.len())..].to_vec();
-        Ok(Self { kind: table.kind.clone(), name, columns, own_columns })
+        Ok(Self { kind: table.kind.clone(), name, columns, own_columns, refires: Some(table.refires) })
+    }
+
+    /// The layout of rows that wait in the outbox since an earlier process, under which their table was made ready then.
+    pub(super) fn of_waiting(kind: TableKind, schema: SchemaRef) -> Result<Self, PortError> {
+        let table = Table { kind, schema, sinks: None, refires: false };
+        Ok(Self { refires: None, ..Self::of(&table)? })
+    }
+
+    /// Whether a table that was made ready as `self` is ready for `wanted`.
+    pub(super) fn serves(&self, wanted: &Self) -> bool {
+        let refires = wanted.refires.or(self.refires);
+        *self == Self { refires, ..wanted.clone() }
     }
 
     /// Creates the table.

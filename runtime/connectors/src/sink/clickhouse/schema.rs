@@ -35,7 +35,7 @@ struct Relation {
 impl Schema {
     /// Whether rows of `layout` can be inserted as things are.
     pub(super) fn is_ready(&self, layout: &Layout) -> bool {
-        self.ready.get(&layout.kind) == Some(layout)
+        self.ready.get(&layout.kind).is_some_and(|ready| ready.serves(layout))
     }
 
     /// Looks at everything again when it is needed next.
@@ -49,9 +49,10 @@ impl Schema {
             return Ok(());
         }
         let is_new = place.prepare_table(layout)?;
+        let Some(refires) = layout.refires else { return Ok(()) };
         if matches!(layout.kind, TableKind::Metric(_)) && place.settings.roll_ups.enabled {
             for step in Step::ALL {
-                place.prepare_roll_up(layout, step)?;
+                place.prepare_roll_up(layout, step, refires)?;
             }
         }
         let first = ledger::first_epoch(place.client, &layout.name, is_new, place.job, epoch);
@@ -136,10 +137,9 @@ impl Place<'_> {
         self.execute(&format!("change the retention of {name}"), &statement)
     }
 
-    fn prepare_roll_up(&self, layout: &Layout, step: Step) -> Result<(), PortError> {
+    fn prepare_roll_up(&self, layout: &Layout, step: Step, refires: bool) -> Result<(), PortError> {
         let roll_up = RollUp::new(layout, step, &self.settings.roll_ups);
         let action = format!("create the roll-up {}", roll_up.states_name());
-        let refires = matches!(&layout.kind, TableKind::Metric(metric) if self.settings.refiring.contains(metric));
         let found = self.relation(&roll_up.states_name())?;
         let is_view = found.as_ref().is_some_and(|found| found.engine == "View");
         if refires {

@@ -2,7 +2,6 @@
 
 use super::cold::ColdSettings;
 use serde::Deserialize;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Most bytes that any of the size settings may ask for.
@@ -42,10 +41,6 @@ pub struct ClickHouseSettings {
     pub inserts_at_once: usize,
     /// How long the server may take over one request.
     pub timeout_ms: u64,
-    /// Metrics whose windows may fire again (those with allowed lateness): their roll-ups are computed when they are
-    /// read, since a stored one cannot take a replaced row back. Not a setting of its own: the job knows.
-    #[serde(skip)]
-    pub refiring: BTreeSet<String>,
 }
 
 /// Roll-ups: aggregate states by key, in steps of five minutes and of one hour.
@@ -79,7 +74,6 @@ impl Default for ClickHouseSettings {
             buffer_bytes: 256 << 20,
             inserts_at_once: 4,
             timeout_ms: 120_000,
-            refiring: BTreeSet::new(),
         }
     }
 }

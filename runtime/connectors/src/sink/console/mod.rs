@@ -124,7 +124,7 @@ mod tests {
 
     fn table(name: &str) -> Arc<Table> {
         let schema = Schema::new(vec![Field::new("value", DataType::Int64, false)]);
-        Arc::new(Table { kind: TableKind::Metric(name.to_owned()), schema: Arc::new(schema), sinks: None })
+        Arc::new(Table { schema: Arc::new(schema), ..Table::clone(&Table::metric(name, &[])) })
     }
 
     fn rows(values: Vec<i64>) -> RecordBatch {

@@ -1,5 +1,6 @@
 //! What the sink asks of the cluster before it relies on it: topics that are there, limits that are high enough.
 
+use super::rights;
 use super::settings::{CreateTopics, bad_topic};
 use crate::kafka::{Connection, Context, Properties};
 use futures_executor::block_on;
@@ -45,8 +46,11 @@ impl KafkaTopics {
     /// [`PortError::Stop`] where it is not and may not be made, or is there with another number of partitions than it must
     /// have; [`PortError::Retry`] where no broker answers.
     pub fn ensure(&self, topic: &str, create: Option<CreateTopics>) -> Result<u32, PortError> {
-        let mut cluster = Cluster::new(self.config.clone(), &self.connection, create);
-        cluster.ensure(&BTreeSet::from([topic.to_owned()]))?;
+        let cluster = Cluster::new(self.config.clone(), &self.connection, create);
+        if cluster.partitions_of(topic)? == 0 {
+            cluster.create(topic)?;
+        }
+        cluster.check_partitions(topic)?;
         Ok(cluster.partitions_of(topic)? as u32)
     }
 }
@@ -106,6 +110,12 @@ impl Cluster {
                 self.create(topic)?;
             }
             self.check_partitions(topic)?;
+            if rights::may_write(&self.admin()?, topic, ANSWER_WITHIN) == Some(false) {
+                return Err(PortError::Stop(format!(
+                    "sink.kafka: this user may not write to topic {topic}: give it the right Write there, or name other \
+                     sinks"
+                )));
+            }
             let limits = self.describe(ResourceSpecifier::Topic(topic))?;
             let most = limits.and_then(|limits| limits.get("max.message.bytes")?.value.as_ref()?.parse().ok());
             self.topics.insert(topic.clone(), most);

@@ -26,6 +26,7 @@
 //! Two processes that run one job cannot both publish: the producer that starts later takes the place of the earlier
 //! one, which is told so and stops.
 
+mod admission;
 mod cluster;
 mod event_key;
 mod exchange;
@@ -36,9 +37,11 @@ mod outbox;
 mod publisher;
 mod records;
 mod recovery;
+mod rights;
 mod settings;
 mod telemetry;
 
+pub use admission::admit;
 pub use cluster::KafkaTopics;
 pub use exchange::{ExchangeRoute, ExchangeSettings};
 pub use handle::Position;
@@ -48,7 +51,7 @@ pub use telemetry::KafkaSinkTelemetry;
 use crate::cleanse::CleanseSettings;
 use crate::durable;
 use crate::fail_point::FailPoint;
-use crate::kafka::{Connection, PartitionName};
+use crate::kafka::{Connection, PartitionName, Secrets};
 use arrow_array::RecordBatch;
 use cluster::Cluster;
 use event_key::EventKey;
@@ -146,10 +149,7 @@ impl KafkaSink {
         let event_key = settings.events.as_ref().and_then(|events| events.key.as_deref());
         let event_key = event_key.map(|path| EventKey::new(path, cleanse)).transpose()?;
         let exchange = settings.exchange.clone().map(|exchange| Exchange::new(exchange, cleanse)).transpose()?;
-        let mut config = ClientConfig::new();
-        config.set("client.id", "tidemark");
-        let secrets = settings.properties.apply(&mut config).map_err(PortError::Stop)?;
-        config.set("bootstrap.servers", settings.brokers.join(",")).set("allow.auto.create.topics", "false");
+        let (config, secrets) = client_config(&settings)?;
         let connection = Connection::new(&format!("sink {}", names.sink), secrets);
         let mut cluster = Cluster::new(config.clone(), &connection, settings.create_topics.clone());
         let is_exact = settings.delivery == Delivery::ExactlyOnce;
@@ -310,6 +310,15 @@ impl Sink for KafkaSink {
 fn position(name: &str, offset: Offset) -> Option<Position> {
     let PartitionName { topic, number } = PartitionName::parse(name)?;
     Some((topic, number, i64::try_from(offset.0).unwrap_or(i64::MAX)))
+}
+
+/// What every client of the sink is told, and what of it must not be shown.
+fn client_config(settings: &KafkaSinkSettings) -> Result<(ClientConfig, Secrets), PortError> {
+    let mut config = ClientConfig::new();
+    config.set("client.id", "tidemark");
+    let secrets = settings.properties.apply(&mut config).map_err(PortError::Stop)?;
+    config.set("bootstrap.servers", settings.brokers.join(",")).set("allow.auto.create.topics", "false");
+    Ok((config, secrets))
 }
 
 /// What the producer is told: defaults that a property may change, and what nobody else may set.

@@ -164,6 +164,9 @@ impl From<OperateError> for Problem {
             OperateError::Unknown(detail) => Self::not_found("unknown-metric", detail),
             OperateError::Conflict(detail) => Self::conflict("conflict", detail),
             OperateError::NotTaken(reason) => Self::busy(reason.to_string()),
+            OperateError::Unavailable(detail) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "sink-unavailable").detail(detail)
+            }
             OperateError::Store(error) => of_store(error),
             OperateError::Unanswered => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unanswered").detail(error.to_string())

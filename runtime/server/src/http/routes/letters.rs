@@ -226,11 +226,26 @@ async fn resubmit(
         ..DeadLetterQuery::default()
     };
     let metrics = api.metrics();
+    let reading: Vec<String> = api.operator().map_or_else(
+        |_| Vec::new(),
+        |operator| {
+            let view = operator.view();
+            let reading = view.stages.iter().filter(|stage| stage.past.is_some());
+            reading.map(|stage| stage.deployment.name.clone()).collect()
+        },
+    );
     // On a thread of its own to the end, whether or not the client waits for it.
     let done = api.ask(move |store, bounds| {
         let page = store.dead_letters(&query, bounds)?;
-        let running = |metric: &str| metrics.iter().any(|spec| spec.name == metric);
-        let (submissions, mut refused) = sort(&page.rows, &running);
+        let obstacle = |metric: &str| match metrics.iter().find(|spec| spec.name == metric) {
+            None => Some(format!("the metric {metric} does not run: deploy it first")),
+            Some(spec) if spec.deployment.paused => Some(format!("the metric {metric} is paused: resume it first")),
+            Some(_) if reading.iter().any(|name| name == metric) => {
+                Some(format!("the metric {metric} is still reading the past: wait until it has"))
+            }
+            Some(_) => None,
+        };
+        let (submissions, mut refused) = sort(&page.rows, &obstacle);
         let found: Vec<&String> =
             submissions.iter().map(|one| &one.id).chain(refused.iter().map(|one| &one.id)).collect();
         let missing = wanted.iter().flatten().filter(|id| !found.contains(id));
@@ -267,7 +282,7 @@ fn unable(job: &JobView) -> Problem {
 }
 
 /// What can be submitted of these letters, and what cannot.
-fn sort(rows: &RecordBatch, running: &dyn Fn(&str) -> bool) -> (Vec<Submission>, Vec<Refused>) {
+fn sort(rows: &RecordBatch, obstacle_of: &dyn Fn(&str) -> Option<String>) -> (Vec<Submission>, Vec<Refused>) {
     let (mut submissions, mut refused) = (Vec::new(), Vec::new());
     let texts = |name| rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
     let payloads: Option<&BinaryArray> = rows.column_by_name("payload").and_then(|column| column.as_binary_opt());
@@ -287,8 +302,7 @@ fn sort(rows: &RecordBatch, running: &dyn Fn(&str) -> bool) -> (Vec<Submission>,
                     .to_owned(),
             )
         } else {
-            let stopped = metric.as_ref().filter(|metric| !running(metric));
-            stopped.map(|metric| format!("the metric {metric} does not run: deploy it first"))
+            metric.as_deref().and_then(obstacle_of)
         };
         match obstacle {
             Some(detail) => refused.push(Refused { id, detail }),

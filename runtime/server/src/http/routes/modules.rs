@@ -3,17 +3,17 @@
 use super::{Api, Routes};
 use crate::http::extract::Path;
 use crate::http::problem::Problem;
-use crate::modules::{Admission, ModuleRecord, RegistryError, Signature};
+use crate::modules::{Admission, ModuleRecord, PullError, Reference, Registry, RegistryError, Signature, pull};
 use crate::operate::Operator;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
-use tidemark_connectors::module_store::ModuleStoreError;
+use tidemark_connectors::module_store::{ModuleStoreError, Upload};
 use tidemark_engine::ids::Digest;
 use tidemark_wasm_host::contract::Finding;
 use utoipa::ToSchema;
@@ -82,20 +82,32 @@ impl Module {
     }
 }
 
+/// Where to pull a module from.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Pull {
+    /// An artifact in a registry that the job's file names: `REGISTRY/REPOSITORY@sha256:…`, the digest being that of its
+    /// manifest.
+    oci: String,
+}
+
+/// Most bytes of that.
+const PULL_BYTES: usize = 16 << 10;
+
 /// Modules.
 #[derive(Serialize, ToSchema)]
 struct Modules {
     modules: Vec<Module>,
 }
 
-/// Uploads a module.
+/// Uploads a module, or has the job pull one from a registry of containers.
 ///
-/// The bytes of a `.wasm` component are the body. The answer comes when they have arrived; compiling and checking go on,
+/// The bytes of a `.wasm` component are the body, or a JSON document that names an artifact. The answer comes when they have arrived; compiling and checking go on,
 /// and `GET /api/v1/modules/{digest}` tells how far they are.
 #[utoipa::path(
     post, path = "/api/v1/modules", tag = "modules",
     params(("Tidemark-Signature" = Option<String>, Header, description = "ed25519 signature of the SHA-256 digest, hexadecimal")),
-    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    request_body(content((Vec<u8> = "application/wasm"), (Pull = "application/json"))),
     responses((status = 202, description = "It is being checked", body = Module))
 )]
 async fn push(State(api): State<Arc<Api>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
@@ -106,6 +118,22 @@ async fn push(State(api): State<Arc<Api>>, headers: HeaderMap, body: Body) -> Re
         text.parse::<Signature>()
     });
     let signature = signature.transpose().map_err(|error| Problem::bad_request(format!("{SIGNATURE}: {error}")))?;
+    let upload = match headers.get(header::CONTENT_TYPE).is_some_and(|media| media == "application/json") {
+        true => pulled(operator, body).await?,
+        false => uploaded(&registry, &headers, body).await?,
+    };
+    let digest = registry.admit(upload, signature).map_err(of_registry)?;
+    let record = registry.show(digest).map_err(of_store)?;
+    let record = record.ok_or_else(|| Problem::not_found("unknown-module", format!("there is no module {digest}")))?;
+    let mut response = (StatusCode::ACCEPTED, axum::Json(Module::of(record, operator))).into_response();
+    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/modules/{digest}")) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(response)
+}
+
+/// What the body is.
+async fn uploaded(registry: &Registry, headers: &HeaderMap, body: Body) -> Result<Upload, Problem> {
     let limit = registry.module_bytes();
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limit) {
@@ -117,14 +145,20 @@ async fn push(State(api): State<Arc<Api>>, headers: HeaderMap, body: Body) -> Re
         let piece = piece.map_err(|error| Problem::bad_request(format!("the upload broke off: {error}")))?;
         upload.write(&piece).map_err(of_store)?;
     }
-    let digest = registry.admit(upload, signature).map_err(of_registry)?;
-    let record = registry.show(digest).map_err(of_store)?;
-    let record = record.ok_or_else(|| Problem::not_found("unknown-module", format!("there is no module {digest}")))?;
-    let mut response = (StatusCode::ACCEPTED, axum::Json(Module::of(record, operator))).into_response();
-    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/modules/{digest}")) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    Ok(upload)
+}
+
+/// What a registry has under the name that the body says.
+async fn pulled(operator: &Operator, body: Body) -> Result<Upload, Problem> {
+    let registry = operator.registry();
+    let body = to_bytes(body, PULL_BYTES).await;
+    let body = body.map_err(|error| Problem::bad_request(format!("the document cannot be read: {error}")))?;
+    let Pull { oci } = serde_json::from_slice(&body).map_err(|error| {
+        Problem::bad_request(format!("write {{\"oci\": \"REGISTRY/REPOSITORY@sha256:…\"}}: {error}"))
+    })?;
+    let reference: Reference = oci.parse().map_err(|reason| Problem::bad_request(format!("oci {reason}")))?;
+    let upload = registry.upload().map_err(of_store)?;
+    pull(operator.oci_registries(), &reference, upload, registry.module_bytes()).await.map_err(of_pull)
 }
 
 /// The modules that are kept, being checked, or were refused lately.
@@ -179,6 +213,16 @@ pub(super) fn of_store(error: ModuleStoreError) -> Problem {
         }
         error => Problem::internal("the store of modules", &error),
     }
+}
+
+fn of_pull(error: PullError) -> Problem {
+    let (status, kind) = match error {
+        PullError::NotNamed(_) | PullError::Unfit { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "module-refused"),
+        PullError::Missing(_) => (StatusCode::NOT_FOUND, "unknown-module"),
+        PullError::Denied(_) | PullError::Unreachable { .. } => (StatusCode::BAD_GATEWAY, "registry-unavailable"),
+        PullError::Store(error) => return of_store(error),
+    };
+    Problem::new(status, kind).detail(error.to_string())
 }
 
 fn of_registry(error: RegistryError) -> Problem {
