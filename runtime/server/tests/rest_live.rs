@@ -309,6 +309,7 @@ fn examples(service: &Service) -> Vec<(&'static str, &'static str, Answer)> {
         get("/api/v1/metrics/{metric}/latest", "/api/v1/metrics/jitter-coefficient/latest"),
         get("/api/v1/metrics/{metric}/state", "/api/v1/metrics/prompt-to-first-frame/state?key=open"),
         get("/api/v1/pipeline", "/api/v1/pipeline"),
+        get("/api/v1/nodes", "/api/v1/nodes"),
         get("/api/v1/dead-letters", "/api/v1/dead-letters"),
         ("post", "/api/v1/sql", service.post("/api/v1/sql", &sql)),
         (

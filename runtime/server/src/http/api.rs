@@ -88,10 +88,9 @@ impl Api {
         let _ = self.nodes.set(nodes);
     }
 
-    /// How to find out who runs the job.
-    pub(super) fn nodes(&self) -> Result<NodesView, Problem> {
-        let none = || Problem::conflict("no-cluster", "one process runs this job: [cluster] shares it out among nodes");
-        self.nodes.get().cloned().ok_or_else(none)
+    /// How to find out who runs the job; `None` where one process does.
+    pub(super) fn nodes(&self) -> Option<NodesView> {
+        self.nodes.get().cloned()
     }
 
     /// Why there is no job that this process alone could tell of.
