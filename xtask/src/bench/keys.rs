@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const KEYS: u64 = 5_000_000;
+pub(super) const KEYS: u64 = 5_000_000;
 
 /// Keys that come in a second of event time: all of them within fifty, so that none is due before the last has come.
 const KEYS_PER_SECOND: u64 = 100_000;
@@ -64,8 +64,13 @@ fn peak_of(process: u32) -> Option<u64> {
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1_024)
 }
 
+/// When it is asked for `key`.
+pub(super) fn time_of(key: u64) -> u64 {
+    1_767_900_000_000 + key * 1_000 / KEYS_PER_SECOND
+}
+
 /// The requests, made once.
-fn input(folder: &Path) -> Result<PathBuf> {
+pub(super) fn input(folder: &Path) -> Result<PathBuf> {
     let path = folder.join(format!("requests-{KEYS}.ndjson"));
     if path.is_file() {
         return Ok(path);
@@ -75,7 +80,7 @@ fn input(folder: &Path) -> Result<PathBuf> {
     let write = || -> std::io::Result<()> {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished)?);
         for key in 0..KEYS {
-            let time = 1_767_900_000_000 + key * 1_000 / KEYS_PER_SECOND;
+            let time = time_of(key);
             writeln!(
                 out,
                 r#"{{"id":"{key:08x}-0000-4000-8000-{key:012x}","type":"stream_trace","timestamp":"{time}","gateway":"gateway","data":{{"type":"gateway_receive_stream_request","timestamp":{time},"request_id":"{key:08x}","stream_id":"stream-{:05}"}}}}"#,

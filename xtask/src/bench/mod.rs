@@ -12,6 +12,7 @@ mod latest;
 mod machine;
 mod pinned;
 mod profile;
+mod rebalance;
 mod results;
 mod rows;
 mod sql;
@@ -22,7 +23,8 @@ use crate::{metrics, process, setup, workspace};
 use anyhow::{Result, bail};
 
 /// Which benchmarks there are.
-pub(crate) const HELP: &str = "job, profile, boundary, sql, languages, state, keys, latest, kafka, clickhouse or all";
+pub(crate) const HELP: &str =
+    "job, profile, boundary, sql, languages, state, keys, latest, kafka, rebalance, clickhouse or all";
 
 /// Runs the benchmark called `name`, or all of them.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -36,6 +38,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "keys" => &[Benchmark::Keys],
         "latest" => &[Benchmark::Latest],
         "kafka" => &[Benchmark::Kafka],
+        "rebalance" => &[Benchmark::Rebalance],
         "clickhouse" => &[Benchmark::ClickHouse],
         "all" => &[
             Benchmark::Job,
@@ -47,12 +50,13 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Keys,
             Benchmark::Latest,
             Benchmark::Kafka,
+            Benchmark::Rebalance,
             Benchmark::ClickHouse,
         ],
         other => bail!("there is no benchmark `{other}`: {HELP}"),
     };
     setup::for_the_build()?;
-    if chosen.contains(&Benchmark::Kafka) {
+    if chosen.iter().any(|benchmark| [Benchmark::Kafka, Benchmark::Rebalance].contains(benchmark)) {
         setup::for_everything()?;
     }
     metrics::run()?;
@@ -68,6 +72,7 @@ pub(crate) fn run(name: &str) -> Result<()> {
             Benchmark::Keys => ("Keys", keys::run()?),
             Benchmark::Latest => ("Latest", latest::run()?),
             Benchmark::Kafka => ("Kafka", kafka::run()?),
+            Benchmark::Rebalance => ("Rebalance", rebalance::run()?),
             Benchmark::ClickHouse => ("ClickHouse", clickhouse::run()?),
         };
         let text = format!("{}\n{measured}", machine::describe()?);
@@ -97,6 +102,8 @@ enum Benchmark {
     Latest,
     /// The job between topics of Kafka.
     Kafka,
+    /// A job of several nodes whose whole state moves.
+    Rebalance,
     /// Rows into ClickHouse, against the engine alone.
     ClickHouse,
 }
@@ -109,7 +116,7 @@ fn build(chosen: &[Benchmark]) -> Result<()> {
     for benchmark in chosen {
         command.args(match benchmark {
             Benchmark::Job => &["--bin", "tidemark", "--bin", "baseline"][..],
-            Benchmark::Profile | Benchmark::Keys | Benchmark::Kafka => &["--bin", "tidemark"],
+            Benchmark::Profile | Benchmark::Keys | Benchmark::Kafka | Benchmark::Rebalance => &["--bin", "tidemark"],
             Benchmark::Boundary => &["--example", "boundary"],
             Benchmark::Sql => &["--example", "sql_jitter"],
             Benchmark::Languages => &["--example", "languages"],
