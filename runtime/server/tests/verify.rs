@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use support::job::{Job, TIDEMARK, metrics_folder};
-use support::kafka::Bench;
+use support::kafka::{Bench, by_orchestrator};
 use support::live::{disguised, sql};
 use support::{text, tidemark};
 use test_kafka::outside::fresh;
@@ -126,19 +126,6 @@ fn the_whole_of_an_eventful_run_is_as_it_was() {
     assert!(equal > 500, "{equal} rows");
 }
 
-/// The lookup table of the shipped configuration, and a metric by a key that it gives.
-const TABLE: &str = r#"
-[[cleanse.table]]
-name = "orchestrators"
-event = "network_capabilities"
-event_keys = ["data.orchestrator_info.address", "data.orchestrator_info.url"]
-row_keys = ["local_address", "orch_uri"]
-lower_case = true
-fields = { address = "address" }
-max_age_ms = 600_000
-max_ahead_ms = 30_000
-"#;
-
 /// A job of metrics alone has neither what lookup tables added nor how far event time has come from the events: its archive
 /// and its tick log have both.
 #[test]
@@ -146,10 +133,7 @@ fn rows_of_cleansed_events_are_as_they_were() {
     let Some(broker) = test_kafka::shared("verify::rows_of_cleansed_events_are_as_they_were") else { return };
     let bench = Bench::new(broker.address());
     let input = bench.input("6000", &[]);
-    let module = metrics_folder().join("jitter-coefficient.wasm");
-    let by_table = format!(
-        "{TABLE}[[metric]]\nname = \"by-orchestrator\"\nmodule = {module:?}\nkey = \"enrich.orchestrators.address\"\n"
-    );
+    let by_table = by_orchestrator();
     let between = fresh("verified");
     let cleansing = format!(
         "[job]\nname = \"{between}\"\njobs = [\"cleanse\"]\n[epoch]\nrecords = 2000\n{}{}\
