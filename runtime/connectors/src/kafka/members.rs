@@ -2,7 +2,6 @@
 
 use super::membership::OwnedPartition;
 use super::{Connection, Context, Properties};
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +34,7 @@ impl Group {
     /// # Errors
     /// [`PortError::Stop`] for properties that are wrong.
     pub fn new(brokers: &[String], properties: &Properties, group: &str) -> Result<Self, PortError> {
-        let mut config = ClientConfig::new();
-        config.set("client.id", "tidemark");
-        let secrets = properties.apply(&mut config).map_err(PortError::Stop)?;
-        config.set("bootstrap.servers", brokers.join(",")).set("allow.auto.create.topics", "false");
+        let (config, secrets) = properties.client(brokers)?;
         let connection = Connection::new("cluster", secrets);
         let consumer = config.create_with_context(Context(Arc::clone(&connection)));
         let consumer = consumer.map_err(|error| PortError::Stop(connection.secrets().refused(&error)))?;

@@ -16,7 +16,7 @@ pub use topic_writer::TopicWriter;
 pub(crate) use connection::{Connection, Context};
 pub(crate) use error::{Verdict, advice, code_of};
 pub(crate) use partition_name::PartitionName;
-pub(crate) use properties::{Owned, Secrets};
+pub(crate) use properties::Owned;
 
 /// A header of cleansed events: what lookup tables added, as JSON by `table.field`.
 pub(crate) const ENRICHMENT_HEADER: &str = "tidemark-enrichment";

@@ -12,6 +12,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use tidemark_engine::ports::PortError;
 
 /// Properties by name, as librdkafka spells them. The dots of a name may also be written as those of nested tables.
 #[derive(Clone, PartialEq, Default, Deserialize)]
@@ -118,6 +119,15 @@ impl Properties {
             }
         }
         missing
+    }
+
+    /// What a client of `brokers` is told that has no wishes of its own, and the secrets in it.
+    pub(crate) fn client(&self, brokers: &[String]) -> Result<(ClientConfig, Secrets), PortError> {
+        let mut config = ClientConfig::new();
+        config.set("client.id", "tidemark");
+        let secrets = self.apply(&mut config).map_err(PortError::Stop)?;
+        config.set("bootstrap.servers", brokers.join(",")).set("allow.auto.create.topics", "false");
+        Ok((config, secrets))
     }
 
     /// Sets them on `config`. The error says what to do; it shows no value.

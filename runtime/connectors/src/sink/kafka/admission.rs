@@ -1,8 +1,8 @@
 //! Whether the rows of a metric that is about to be deployed have a place in Kafka: asked by a client of its own, before the
 //! running job hears of the metric. A topic that is missing is made where that is wanted.
 
+use super::KafkaSinkSettings;
 use super::cluster::Cluster;
-use super::{KafkaSinkSettings, client_config};
 use crate::kafka::Connection;
 use std::collections::BTreeSet;
 use tidemark_engine::output::TableKind;
@@ -14,7 +14,7 @@ use tidemark_engine::ports::PortError;
 /// [`PortError::Stop`] where they cannot, with what to do; [`PortError::Retry`] where no broker answers.
 pub fn admit(settings: &KafkaSinkSettings, metric: &str) -> Result<(), PortError> {
     let Some(topic) = settings.topic_of(&TableKind::Metric(metric.to_owned())) else { return Ok(()) };
-    let (config, secrets) = client_config(settings)?;
+    let (config, secrets) = settings.properties.client(&settings.brokers)?;
     let connection = Connection::new("sink kafka", secrets);
     let mut cluster = Cluster::new(config, &connection, settings.create_topics.clone());
     cluster.ensure(&BTreeSet::from([topic]))

@@ -33,10 +33,7 @@ impl KafkaTopics {
     /// # Errors
     /// [`PortError::Stop`] for properties that are wrong.
     pub fn new(brokers: &[String], properties: &Properties) -> Result<Self, PortError> {
-        let mut config = ClientConfig::new();
-        config.set("client.id", "tidemark");
-        let secrets = properties.apply(&mut config).map_err(PortError::Stop)?;
-        config.set("bootstrap.servers", brokers.join(",")).set("allow.auto.create.topics", "false");
+        let (config, secrets) = properties.client(brokers)?;
         Ok(Self { config, connection: Connection::new("topics", secrets) })
     }
 

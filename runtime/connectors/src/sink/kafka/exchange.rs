@@ -20,6 +20,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use tidemark_dataflow::KeyGroups;
 use tidemark_engine::descriptor::{ColumnType, OutputColumn};
@@ -183,17 +184,18 @@ impl Destination<'_> {
         }
         let in_event = event_key.map(|event_key| event_key.keys(raw));
         let enrichment = |row: usize| enrichments.is_valid(row).then(|| enrichments.value(row));
-        let keys: Vec<Option<String>> = match &in_event {
-            Some(keys) => wanted.iter().map(|row| keys.get(*row).map(str::to_owned)).collect(),
+        let keys: Vec<Option<Cow<'_, str>>> = match &in_event {
+            Some(keys) => wanted.iter().map(|row| keys.get(*row).map(Cow::Borrowed)).collect(),
             None => {
                 let field = path.strip_prefix(ENRICHED).unwrap_or(path);
-                wanted.iter().map(|row| enriched(enrichment(*row)?, field)).collect()
+                wanted.iter().map(|row| enriched(enrichment(*row)?, field).map(Cow::Owned)).collect()
             }
         };
         let records = wanted.iter().zip(&keys).map(|(row, key)| {
             let headers = enrichment(*row).map(|added| (ENRICHMENT_HEADER, added.as_bytes())).into_iter().collect();
             let value = raw.value(*row).as_bytes();
-            (self.partition(key.as_deref()), Record { key: key.as_deref().map(str::as_bytes), value, headers })
+            let key = key.as_deref();
+            (self.partition(key), Record { key: key.map(str::as_bytes), value, headers })
         });
         Ok(self.add(records, outbox))
     }

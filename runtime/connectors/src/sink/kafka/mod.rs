@@ -51,7 +51,7 @@ pub use telemetry::KafkaSinkTelemetry;
 use crate::cleanse::CleanseSettings;
 use crate::durable;
 use crate::fail_point::FailPoint;
-use crate::kafka::{Connection, PartitionName, Secrets};
+use crate::kafka::{Connection, PartitionName};
 use arrow_array::RecordBatch;
 use cluster::Cluster;
 use event_key::EventKey;
@@ -149,7 +149,7 @@ impl KafkaSink {
         let event_key = settings.events.as_ref().and_then(|events| events.key.as_deref());
         let event_key = event_key.map(|path| EventKey::new(path, cleanse)).transpose()?;
         let exchange = settings.exchange.clone().map(|exchange| Exchange::new(exchange, cleanse)).transpose()?;
-        let (config, secrets) = client_config(&settings)?;
+        let (config, secrets) = settings.properties.client(&settings.brokers)?;
         let connection = Connection::new(&format!("sink {}", names.sink), secrets);
         let mut cluster = Cluster::new(config.clone(), &connection, settings.create_topics.clone());
         let is_exact = settings.delivery == Delivery::ExactlyOnce;
@@ -310,15 +310,6 @@ impl Sink for KafkaSink {
 fn position(name: &str, offset: Offset) -> Option<Position> {
     let PartitionName { topic, number } = PartitionName::parse(name)?;
     Some((topic, number, i64::try_from(offset.0).unwrap_or(i64::MAX)))
-}
-
-/// What every client of the sink is told, and what of it must not be shown.
-fn client_config(settings: &KafkaSinkSettings) -> Result<(ClientConfig, Secrets), PortError> {
-    let mut config = ClientConfig::new();
-    config.set("client.id", "tidemark");
-    let secrets = settings.properties.apply(&mut config).map_err(PortError::Stop)?;
-    config.set("bootstrap.servers", settings.brokers.join(",")).set("allow.auto.create.topics", "false");
-    Ok((config, secrets))
 }
 
 /// What the producer is told: defaults that a property may change, and what nobody else may set.
