@@ -24,8 +24,9 @@ pub struct Table {
     pub schema: SchemaRef,
     /// Names of the sinks that its rows go to; `None`: all.
     pub sinks: Option<Vec<String>>,
-    /// Whether a later row may take the place of an earlier one with its id: the metric's windows may fire again.
-    pub refires: bool,
+    /// Whether a later row may take the place of an earlier one with its id: the metric's windows may fire again, or a version
+    /// of it is made of the past, where another had its place.
+    pub replaces: bool,
 }
 
 /// Columns that every metric row has, before those of the metric. Times are milliseconds in UTC.
@@ -68,7 +69,7 @@ pub const fn arrow_type(kind: ColumnType) -> DataType {
 
 impl Table {
     fn new(kind: TableKind, fields: Vec<Field>) -> Arc<Self> {
-        Arc::new(Self { kind, schema: Arc::new(Schema::new(fields)), sinks: None, refires: false })
+        Arc::new(Self { kind, schema: Arc::new(Schema::new(fields)), sinks: None, replaces: false })
     }
 
     /// The table of a metric with these output columns.

@@ -72,6 +72,17 @@ pub struct StageRecord {
     /// It has not read the past that it begins with: it takes nothing of what comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<Past>,
+    /// It read the last of its past in the epoch of this progress, whose rows may have taken the place of others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub arriving: bool,
+}
+
+impl StageRecord {
+    /// Whether rows that it makes of the past may have ids that rows of another version have.
+    #[must_use]
+    pub const fn repeats_rows(&self) -> bool {
+        self.past.is_some() || self.arriving
+    }
 }
 
 /// How far a stage has read the past.

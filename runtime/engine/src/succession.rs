@@ -225,7 +225,15 @@ impl Progress {
         self.next_stage = next.ok_or_else(|| vec!["this job has seen 65,535 versions of metrics".to_owned()])?;
         // Else the epoch that commits this change.
         let begun = past.as_ref().map_or(Epoch(self.epoch.0 + 1), |past| past.next);
-        self.stages.push(StageRecord { id, deployment: deployment.clone(), from, until: None, begun, past });
+        self.stages.push(StageRecord {
+            id,
+            deployment: deployment.clone(),
+            from,
+            until: None,
+            begun,
+            past,
+            arriving: false,
+        });
         Ok(())
     }
 

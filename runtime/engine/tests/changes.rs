@@ -85,7 +85,7 @@ fn every_window_is_one_version_s() {
 /// Sinks learn from the table whether its rows may be replaced: for as long as any version of the metric is there whose
 /// windows may fire again.
 #[test]
-fn a_table_tells_whether_its_windows_may_fire_again() {
+fn a_table_tells_whether_its_rows_may_be_replaced() {
     let world = World { epoch_records: 20, ..World::new(input(60)) };
     let metric =
         |number, lateness| version(number, "m", Arc::new(Signed(number)), &["status"], window(TUMBLING), lateness);
@@ -98,8 +98,8 @@ fn a_table_tells_whether_its_windows_may_fire_again() {
             engine.change(vec![change.clone()]).expect("is made");
         }
         let finished = engine.step().expect("steps") == Step::Finished;
-        let refires = world.sink.table("m").map(|table| table.refires);
-        told.extend(refires);
+        let replaces = world.sink.table("m").map(|table| table.replaces);
+        told.extend(replaces);
         if finished {
             break;
         }

@@ -165,6 +165,33 @@ fn what_is_rolled_back_was_never_there() {
     }
 }
 
+/// What is made of the past has ids that other rows had. The sink, which refuses to be surprised by that, is told until it is
+/// over, and not for longer.
+#[test]
+fn a_table_tells_whether_it_is_made_of_the_past() {
+    let world = World::new(input(60));
+    let metric = |number, types: &[&str]| version(number, "m", Arc::new(Signed(number)), types, window(TUMBLING), 0);
+    let mut engine = open(&world, vec![metric(1, &["left", "status"])], no_hook());
+    let back = with_past(deploy(&world, metric(1, &["left", "status"])), PastWanted::CutOver);
+    let changes = BTreeMap::from([(3, deploy(&world, metric(2, &["left"]))), (14, back)]);
+    let mut told = Vec::new();
+    loop {
+        let epoch = engine.progress().epoch.0;
+        if let Some(change) = changes.get(&epoch).filter(|_| engine.at_epoch_boundary()) {
+            engine.change(vec![change.clone()]).expect("is made");
+        }
+        let finished = engine.step().expect("steps") == Step::Finished;
+        told.extend(world.sink.table("m").map(|table| table.replaces));
+        if finished {
+            break;
+        }
+    }
+    told.dedup();
+    assert_eq!(told, [false, true, false]);
+    let ids: Vec<String> = world.sink.metric("m").iter().map(|row| row["row_id"].to_string()).collect();
+    assert!(ids.len() > ids.iter().collect::<std::collections::BTreeSet<_>>().len(), "rows were replaced");
+}
+
 /// From now on, windows between stay the other version's, and later ones are as if it had never run.
 #[test]
 fn what_is_rolled_back_from_now_on_is_so_from_then_on() {

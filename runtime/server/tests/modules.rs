@@ -208,8 +208,20 @@ fn wait_until_equal(data: &Path, least: usize) {
 fn the_past_is_made_good() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
+    let hot = test_clickhouse::shared("modules::the_past_is_made_good, with ClickHouse")
+        .map(|server| (server.new_database(), server));
     // Without a checkpoint, every row can be derived again.
-    let (job, mut events) = start(folder.path(), "[checkpoint]\nevery = 1000000");
+    let mut sections = "[checkpoint]\nevery = 1000000\n".to_owned();
+    if let Some((database, server)) = &hot {
+        let (password, rows) = (folder.path().join("password"), data.join("output"));
+        std::fs::write(&password, &server.password).expect("written");
+        sections += &format!(
+            "[sink.clickhouse]\nurl = \"{}\"\ndatabase = \"{database}\"\nuser = \"{}\"\npassword_file = {password:?}\n\
+             ttl_days = 0\n[sink.clickhouse.cold]\nurl = {rows:?}\n",
+            server.url, server.user
+        );
+    }
+    let (job, mut events) = start(folder.path(), &sections);
     let [first, second] = [1, 2].map(|mark| job.push(&disguised(&original(), mark)));
     for _ in 0..10 {
         events.write(500);
@@ -240,8 +252,25 @@ fn the_past_is_made_good() {
     refused(refuses, 409, "no earlier version");
     events.write(1_000);
     wait_until_equal(&data, 800);
+    // What comes from now on takes nobody's place, so roll-ups are stored again.
+    wait(&job, "/api/v1/deployments/other", |metric| metric["stages"][0]["past_until"].is_null());
+    events.write(500);
+    wait_until_equal(&data, 850);
 
     job.kill();
+    if let Some((database, server)) = &hot {
+        let ask = |query: &str| server.query(database, query);
+        let windows = ask("SELECT count() FROM other FINAL");
+        assert!(windows.parse::<u64>().is_ok_and(|count| count >= 800), "{windows}");
+        for rows in
+            ["SELECT sum(rows) FROM other__5m", "SELECT sum(rows) FROM other__1h", "SELECT count() FROM other__all"]
+        {
+            assert_eq!(ask(rows), windows, "{rows}");
+        }
+        let engine =
+            "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'other__5m_states'";
+        assert_eq!(ask(engine), "AggregatingMergeTree");
+    }
     let config = folder.path().join("job.toml");
     let config = config.to_str().expect("UTF-8");
     for metric in ["steady", "other"] {

@@ -39,6 +39,7 @@ impl Engine {
             return Ok(());
         }
         self.epoch.past_is_read = true;
+        self.settle()?;
         if !self.reads_past() {
             return Ok(());
         }
@@ -61,6 +62,7 @@ impl Engine {
             let has_read = self.epoch.caught_up.iter().any(|(id, _)| *id == stage.id);
             if let Some(past) = stage.past.take_if(|past| has_read && past.next > committed) {
                 tracing::info!(metric = stage.deployment.name, "has read the past and takes what comes");
+                stage.arriving = true;
                 arrived.push((stage.id, EventTime(past.watermark)));
             }
         }
@@ -69,6 +71,15 @@ impl Engine {
         }
         self.compile_anew()?;
         arrived.into_iter().try_for_each(|(id, watermark)| self.arrive(id, watermark))
+    }
+
+    /// Tells sinks that rows of stages which arrived in the epoch before take nobody's place any more.
+    fn settle(&mut self) -> Result<(), EngineError> {
+        let arrived = self.progress.stages.iter_mut().filter(|stage| stage.arriving);
+        if arrived.map(|stage| stage.arriving = false).count() == 0 {
+            return Ok(());
+        }
+        self.compile_anew()
     }
 
     /// Closes what the job's watermark has passed, which is ahead of the one that followed from the past: the next tick may

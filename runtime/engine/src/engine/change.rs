@@ -268,8 +268,10 @@ fn consider(
     }
     let table = |(name, deployment): (&String, &Deployment)| {
         let columns = progress.columns.get(name).map_or(&[][..], Vec::as_slice);
-        let refires = running.iter().any(|(_, spec)| spec.name == *name && spec.allowed_lateness_ms > 0);
-        let table = Table { sinks: deployment.sinks.clone(), refires, ..Table::clone(&Table::metric(name, columns)) };
+        let replaces = running
+            .iter()
+            .any(|(record, spec)| spec.name == *name && (spec.allowed_lateness_ms > 0 || record.repeats_rows()));
+        let table = Table { sinks: deployment.sinks.clone(), replaces, ..Table::clone(&Table::metric(name, columns)) };
         (name.clone(), Arc::new(table))
     };
     let tables: Tables = progress.metrics.iter().map(table).collect();

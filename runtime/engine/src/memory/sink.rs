@@ -1,4 +1,5 @@
-//! A sink that keeps rows as text: what is visible survives the engine, what was only prepared is held apart.
+//! A sink that keeps rows as text: what is visible survives the engine, what was only prepared is held apart. It refuses a
+//! row that takes the place of another one in a table that does not say so.
 
 use crate::ids::Epoch;
 use crate::output::{Table, TableKind};
@@ -9,7 +10,7 @@ use arrow_array::types::{TimestampMillisecondType, UInt64Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A row of a table.
@@ -21,6 +22,24 @@ struct Outside {
     visible: BTreeMap<Epoch, Vec<Row>>,
     /// As they were when they were last written to.
     tables: BTreeMap<TableKind, Arc<Table>>,
+    /// The epoch that had a row of this id first.
+    first: HashMap<(TableKind, String), Epoch>,
+}
+
+impl Outside {
+    /// Sinks are promised that only rows of a table which says so take the place of others.
+    fn check_replacements(&mut self, epoch: Epoch, rows: &[Row]) -> Result<(), PortError> {
+        let mut again = HashSet::new();
+        for (kind, row) in rows {
+            let Some(id) = row.get("row_id").and_then(Value::as_str) else { continue };
+            let first = *self.first.entry((kind.clone(), id.to_owned())).or_insert(epoch);
+            let is_new = first == epoch && again.insert((kind, id));
+            if !is_new && !self.tables.get(kind).is_some_and(|table| table.replaces) {
+                return Err(PortError::Stop(format!("{kind:?} does not replace rows, and has {id} again")));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A handle to rows that outlive engines.
@@ -81,7 +100,9 @@ impl Sink for MemorySink {
 
     fn prepare(&mut self, epoch: Epoch) -> Result<Vec<u8>, PortError> {
         let rows = std::mem::take(&mut *lock(&self.open));
-        lock(&self.outside).prepared.insert(epoch, rows);
+        let mut outside = lock(&self.outside);
+        outside.check_replacements(epoch, &rows)?;
+        outside.prepared.insert(epoch, rows);
         Ok(epoch.0.to_le_bytes().to_vec())
     }
 
@@ -109,6 +130,7 @@ impl Sink for MemorySink {
         let mut outside = lock(&self.outside);
         outside.prepared.clear();
         outside.visible.split_off(&Epoch(committed.0 + 1));
+        outside.first.retain(|_, epoch| *epoch <= committed);
         Ok(())
     }
 

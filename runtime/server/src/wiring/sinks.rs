@@ -99,7 +99,7 @@ fn open_clickhouse(
     let here = metrics.iter().filter(|metric| goes_to(metric, CLICKHOUSE));
     let table = |metric: &MetricSpec| {
         let table = Table::clone(&Table::metric(&metric.name, &metric.output));
-        Arc::new(Table { refires: metric.allowed_lateness_ms > 0, ..table })
+        Arc::new(Table { replaces: metric.allowed_lateness_ms > 0, ..table })
     };
     let mut tables: Vec<Arc<Table>> = here.map(table).collect();
     tables.push(Table::dead_letters());

@@ -65,11 +65,16 @@ pub(super) struct ColdViews<'a> {
     settings: &'a ClickHouseSettings,
     /// The first epoch whose rows the hot table has.
     first_epoch: Epoch,
+    /// Whether files may have several rows of one id.
+    replaced: bool,
 }
 
 /// Files are told apart by their own path, and the types of events in paths are not those of the rows: long ones are
 /// cut.
 const PLAIN_PATHS: &str = "SETTINGS use_hive_partitioning = 0";
+
+/// What takes the newest of several rows; by this a view is known that does.
+pub(super) const NEWEST_BY_ID: &str = "LIMIT 1 BY row_id";
 
 impl<'a> ColdViews<'a> {
     pub(super) fn new(
@@ -77,8 +82,9 @@ impl<'a> ColdViews<'a> {
         cold: &'a ColdSettings,
         settings: &'a ClickHouseSettings,
         first_epoch: Epoch,
+        replaced: bool,
     ) -> Self {
-        Self { layout, cold, settings, first_epoch }
+        Self { layout, cold, settings, first_epoch, replaced }
     }
 
     /// The statements that create them, those first that others name.
@@ -146,7 +152,7 @@ impl<'a> ColdViews<'a> {
                 (format!("epoch >= {first}"), self.cold_rows("", &format!(" AND epoch < {first}")))
             }
             TableKind::Events | TableKind::Metric(_) => {
-                let (start, first) = (self.start(), self.first_epoch);
+                let (start, first) = (self.settings.complete_since(), self.first_epoch);
                 let files = format!(" WHERE date IS NULL OR date < toDate({start}) OR first_epoch < {first}");
                 let rows = format!(" AND (event_time < {start} OR epoch < {first})");
                 (format!("event_time >= {start}"), self.cold_rows(&files, &rows))
@@ -157,23 +163,19 @@ impl<'a> ColdViews<'a> {
         format!("CREATE OR REPLACE VIEW {} AS {rows}", self.name("all"))
     }
 
-    /// From when on the hot store has everything.
-    fn start(&self) -> String {
-        match self.settings.ttl_days {
-            0 => "toDateTime64('1900-01-01', 3, 'UTC')".to_owned(),
-            days => format!("toDateTime64(toStartOfDay(now('UTC')) - toIntervalDay({}), 3, 'UTC')", days - 1),
-        }
-    }
-
     fn since(&self) -> String {
-        if self.settings.ttl_days == 0 { String::new() } else { format!(" WHERE inserted_at >= {}", self.start()) }
+        if self.settings.ttl_days == 0 {
+            String::new()
+        } else {
+            format!(" WHERE inserted_at >= {}", self.settings.complete_since())
+        }
     }
 
     /// Files keep every firing of a window: where there may be several, the newest counts.
     fn current_only(&self, rows: String) -> String {
-        match self.layout.refires {
-            Some(true) => format!("SELECT * FROM ({rows}) ORDER BY epoch DESC LIMIT 1 BY row_id"),
-            _ => rows,
+        if !self.replaced {
+            return rows;
         }
+        format!("SELECT * FROM ({rows}) ORDER BY epoch DESC {NEWEST_BY_ID}")
     }
 }

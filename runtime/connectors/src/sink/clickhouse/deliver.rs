@@ -58,6 +58,15 @@ impl ClickHouseSink {
         Ok(layouts)
     }
 
+    /// Makes the table of `layout` ready before there are rows. Whether some may be replaced, only those tell: roll-ups that
+    /// are there stay what they are.
+    pub(super) fn declare(&mut self, mut layout: Layout, epoch: Epoch) -> Result<(), PortError> {
+        let Self { client, settings, owner, .. } = self;
+        let place = Place { client, settings, job: &owner.job };
+        layout.replaces = place.computes_states(&layout)?.or(layout.replaces);
+        self.prepare_table(&layout, epoch)
+    }
+
     /// Makes the table of `layout` ready for rows of `epoch`.
     pub(super) fn prepare_table(&mut self, layout: &Layout, epoch: Epoch) -> Result<(), PortError> {
         let Self { schema, client, settings, owner, .. } = self;

@@ -36,7 +36,7 @@ pub(super) struct Layout {
     pub(super) own_columns: Vec<Column>,
     /// Whether rows may be replaced, so that roll-ups are computed when they are read: a stored one cannot take a row back.
     /// `None`: as it was when the table was last made ready.
-    pub(super) refires: Option<bool>,
+    pub(super) replaces: Option<bool>,
 }
 
 impl Layout {
@@ -54,19 +54,19 @@ impl Layout {
         let columns: Vec<Column> = columns.collect::<Result<_, _>>()?;
         let common = if matches!(table.kind, TableKind::Metric(_)) { common_fields().len() } else { columns.len() };
         let own_columns = columns[common.min(columns.len())..].to_vec();
-        Ok(Self { kind: table.kind.clone(), name, columns, own_columns, refires: Some(table.refires) })
+        Ok(Self { kind: table.kind.clone(), name, columns, own_columns, replaces: Some(table.replaces) })
     }
 
     /// The layout of rows that wait in the outbox since an earlier process, under which their table was made ready then.
     pub(super) fn of_waiting(kind: TableKind, schema: SchemaRef) -> Result<Self, PortError> {
-        let table = Table { kind, schema, sinks: None, refires: false };
-        Ok(Self { refires: None, ..Self::of(&table)? })
+        let table = Table { kind, schema, sinks: None, replaces: false };
+        Ok(Self { replaces: None, ..Self::of(&table)? })
     }
 
     /// Whether a table that was made ready as `self` is ready for `wanted`.
     pub(super) fn serves(&self, wanted: &Self) -> bool {
-        let refires = wanted.refires.or(self.refires);
-        *self == Self { refires, ..wanted.clone() }
+        let replaces = wanted.replaces.or(self.replaces);
+        *self == Self { replaces, ..wanted.clone() }
     }
 
     /// Creates the table.

@@ -242,7 +242,7 @@ impl Sink for ClickHouseSink {
             self.outbox.mark_delivered(last)?;
         }
         for table in self.declared.clone() {
-            self.prepare_table(&Layout::of(&table)?, Epoch(committed.0 + 1))?;
+            self.declare(Layout::of(&table)?, Epoch(committed.0 + 1))?;
         }
         Ok(())
     }

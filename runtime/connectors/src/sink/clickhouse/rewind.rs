@@ -108,7 +108,7 @@ fn compute_again(client: &Client, table: &str, removal: Removal) -> Result<(), S
         client.execute(&format!("ALTER TABLE {} DELETE WHERE {hours}", identifier(&roll_up.states)))?;
     }
     let Some(query) = query else { return Ok(()) };
-    // The five minutes, which feed the hours in turn.
+    // The five minutes, which feed the hours in turn. Rows that were replaced may not be merged yet.
     let states = &stored[0].states;
     let columns: Vec<Name> = client.rows(&format!(
         "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {} ORDER BY position",
@@ -116,7 +116,7 @@ fn compute_again(client: &Client, table: &str, removal: Removal) -> Result<(), S
     ))?;
     let columns = list(columns.iter().map(|column| column.name.as_str()));
     client.execute(&format!(
-        "INSERT INTO {} ({columns}) SETTINGS insert_deduplicate = 0 SELECT {columns} FROM ({query}) WHERE {hours}",
+        "INSERT INTO {} ({columns}) SETTINGS insert_deduplicate = 0, final = 1 SELECT {columns} FROM ({query}) WHERE {hours}",
         identifier(states)
     ))
 }

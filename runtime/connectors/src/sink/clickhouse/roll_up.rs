@@ -8,14 +8,15 @@
 //! | `m__5m_feed` | the materialised view that fills them; a block that is inserted again adds nothing |
 //! | `m__5m` | a view of plain numbers, one row for each key and step |
 //!
-//! Of a metric whose windows may fire again, `…_states` is a view over the rows instead, with the same columns, since
-//! a stored state cannot take back a row that was replaced.
+//! While rows of a metric may be replaced, `…_states` is a view over the rows instead, with the same columns, since a stored
+//! state cannot take back a row that was replaced. What was stored until then stays in `m__5m_kept`, for the days whose rows have
+//! gone by their age.
 //!
 //! Values that are not finite are left out: one of them would blank out a whole step.
 
 use super::layout::Layout;
 use super::settings::RollUpSettings;
-use super::sql::{identifier, literal};
+use super::sql::{identifier, list, literal};
 
 /// Relative error of the quantiles. Their sketches merge in any order to the same result.
 const QUANTILE_ERROR: &str = "0.01";
@@ -57,6 +58,8 @@ impl Step {
 pub(super) struct StoredRollUp {
     /// The table of states, or the view that computes them.
     pub(super) states: String,
+    /// The states that were stored before they were computed.
+    pub(super) kept: String,
     /// The materialised view that fills the table.
     pub(super) feed: String,
 }
@@ -64,7 +67,8 @@ pub(super) struct StoredRollUp {
 impl StoredRollUp {
     pub(super) fn of(table: &str, step: Step) -> Self {
         let suffix = step.suffix();
-        Self { states: format!("{table}__{suffix}_states"), feed: format!("{table}__{suffix}_feed") }
+        let name = |what: &str| format!("{table}__{suffix}_{what}");
+        Self { states: name("states"), kept: name("kept"), feed: name("feed") }
     }
 }
 
@@ -149,6 +153,11 @@ impl<'a> RollUp<'a> {
         StoredRollUp::of(&self.layout.name, self.step).states
     }
 
+    /// The table of states of before they were computed.
+    pub(super) fn kept_name(&self) -> String {
+        StoredRollUp::of(&self.layout.name, self.step).kept
+    }
+
     /// The materialised view.
     pub(super) fn feed_name(&self) -> String {
         StoredRollUp::of(&self.layout.name, self.step).feed
@@ -202,15 +211,38 @@ impl<'a> RollUp<'a> {
         }
     }
 
-    /// Creates the view of states, for a metric whose windows may fire again.
-    pub(super) fn create_computed_states(&self) -> String {
-        let query = self.query_of_rows(" FINAL");
+    /// Creates the view of states, for a metric whose rows may be replaced. `has_kept`: there are stored ones for the time
+    /// before `complete`, an expression.
+    pub(super) fn create_computed_states(&self, has_kept: Option<&str>) -> String {
+        let query = match has_kept {
+            None => self.query_of_rows(" FINAL"),
+            Some(complete) => format!(
+                "{} UNION ALL {}",
+                self.query_of_kept(complete),
+                self.query_of_rows(&format!(" FINAL WHERE `event_time` >= {complete}"))
+            ),
+        };
         format!("CREATE OR REPLACE VIEW {} AS {query}", identifier(&self.states_name()))
     }
 
-    /// Computes the states of rows that are there, into the table `name`.
-    pub(super) fn fill(&self, name: &str) -> String {
-        format!("INSERT INTO {} {}", identifier(name), self.query_of_rows(" FINAL"))
+    /// The statements that fill the table `name`: from the rows, and for the time before `complete` with what was kept.
+    pub(super) fn fill(&self, name: &str, has_kept: Option<&str>) -> Vec<String> {
+        let columns: Vec<&str> = self.aggregates.iter().map(|each| each.name.as_str()).collect();
+        let insert = format!("INSERT INTO {} (`key`, `bucket`, {})", identifier(name), list(columns.into_iter()));
+        match has_kept {
+            None => vec![format!("{insert} {}", self.query_of_rows(" FINAL"))],
+            Some(complete) => vec![
+                format!("{insert} {}", self.query_of_kept(complete)),
+                format!("{insert} {}", self.query_of_rows(&format!(" FINAL WHERE `event_time` >= {complete}"))),
+            ],
+        }
+    }
+
+    /// The states of before they were computed.
+    fn query_of_kept(&self, before: &str) -> String {
+        let states = self.aggregates.iter().map(|each| format!(", {}", identifier(&each.name)));
+        let (columns, kept) = (states.collect::<String>(), identifier(&self.kept_name()));
+        format!("SELECT `key`, `bucket`{columns} FROM {kept} WHERE `bucket` < {before}")
     }
 
     /// States from rows.

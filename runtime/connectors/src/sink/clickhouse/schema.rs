@@ -4,7 +4,7 @@
 //! missed while a roll-up is between two shapes.
 
 use super::client::Client;
-use super::cold::ColdViews;
+use super::cold::{ColdViews, NEWEST_BY_ID};
 use super::layout::Layout;
 use super::ledger;
 use super::migration::{self, Present};
@@ -49,16 +49,17 @@ impl Schema {
             return Ok(());
         }
         let is_new = place.prepare_table(layout)?;
-        let Some(refires) = layout.refires else { return Ok(()) };
+        let Some(replaces) = layout.replaces else { return Ok(()) };
         if matches!(layout.kind, TableKind::Metric(_)) && place.settings.roll_ups.enabled {
             for step in Step::ALL {
-                place.prepare_roll_up(layout, step, refires)?;
+                place.prepare_roll_up(layout, step, replaces)?;
             }
         }
         let first = ledger::first_epoch(place.client, &layout.name, is_new, place.job, epoch);
         let first = first.map_err(|error| place.client.port_error("keep the ledger", &error))?;
         if let Some(cold) = &place.settings.cold {
-            for statement in ColdViews::new(layout, cold, place.settings, first).create() {
+            let replaced = place.had_replaced(layout, replaces)?;
+            for statement in ColdViews::new(layout, cold, place.settings, first, replaced).create() {
                 place.execute(&format!("create the cold views of {}", layout.name), &statement)?;
             }
         }
@@ -87,6 +88,12 @@ impl Place<'_> {
         );
         let found = self.client.rows(&query).map_err(|error| self.client.port_error("list its tables", &error))?;
         Ok(found.into_iter().next())
+    }
+
+    /// Whether files may have several rows of one id: where that was so once, it stays so.
+    fn had_replaced(&self, layout: &Layout, replaces: bool) -> Result<bool, PortError> {
+        let view = self.relation(&format!("{}__cold", layout.name))?;
+        Ok(replaces || view.is_some_and(|view| view.create_table_query.contains(NEWEST_BY_ID)))
     }
 
     fn columns(&self, name: &str) -> Result<Vec<Present>, PortError> {
@@ -137,70 +144,139 @@ impl Place<'_> {
         self.execute(&format!("change the retention of {name}"), &statement)
     }
 
-    fn prepare_roll_up(&self, layout: &Layout, step: Step, refires: bool) -> Result<(), PortError> {
+    fn prepare_roll_up(&self, layout: &Layout, step: Step, replaces: bool) -> Result<(), PortError> {
         let roll_up = RollUp::new(layout, step, &self.settings.roll_ups);
         let action = format!("create the roll-up {}", roll_up.states_name());
         let found = self.relation(&roll_up.states_name())?;
         let is_view = found.as_ref().is_some_and(|found| found.engine == "View");
-        if refires {
+        if replaces {
             if found.is_some() && !is_view {
-                self.drop_feeding_from(layout, step)?;
-                self.execute(&action, &format!("DROP TABLE {} SYNC", identifier(&roll_up.states_name())))?;
+                self.put_states_by(&roll_up, layout, step)?;
             }
-            self.execute(&action, &roll_up.create_computed_states())?;
+            let has_kept = self.has_kept(&roll_up)?;
+            let complete = self.settings.complete_since();
+            self.execute(&action, &roll_up.create_computed_states(has_kept.then_some(&complete)))?;
         } else {
-            if is_view {
-                self.execute(&action, &format!("DROP VIEW {} SYNC", identifier(&roll_up.states_name())))?;
+            match found.filter(|_| !is_view) {
+                Some(found) => self.change_states(&roll_up, layout, step, &found)?,
+                None => self.store_states(&roll_up, layout, step, is_view)?,
             }
-            self.prepare_states(&roll_up, layout, step, found.filter(|_| !is_view))?;
+            self.drop_kept(&roll_up)?;
             self.execute(&action, &roll_up.create_feed())?;
         }
         self.execute(&action, &roll_up.create_numbers())
     }
 
-    fn prepare_states(
+    /// Puts stored states by: from here on they are computed, as far back as there are rows.
+    fn put_states_by(&self, roll_up: &RollUp<'_>, layout: &Layout, step: Step) -> Result<(), PortError> {
+        self.drop_feeding_from(layout, step)?;
+        // From an earlier time: the stored ones have what is in there.
+        self.drop_kept(roll_up)?;
+        let (states, kept) = (identifier(&roll_up.states_name()), identifier(&roll_up.kept_name()));
+        let statement = match self.settings.ttl_days {
+            0 => format!("DROP TABLE {states} SYNC"),
+            _ => format!("RENAME TABLE {states} TO {kept}"),
+        };
+        self.execute(&format!("change the roll-up {}", roll_up.states_name()), &statement)
+    }
+
+    fn drop_kept(&self, roll_up: &RollUp<'_>) -> Result<(), PortError> {
+        let dropped = format!("DROP TABLE IF EXISTS {} SYNC", identifier(&roll_up.kept_name()));
+        self.execute(&format!("change the roll-up {}", roll_up.states_name()), &dropped)
+    }
+
+    /// Whether there are states of before they were computed, which then have every column.
+    fn has_kept(&self, roll_up: &RollUp<'_>) -> Result<bool, PortError> {
+        let kept = roll_up.kept_name();
+        let has_kept = self.relation(&kept)?.is_some();
+        if has_kept {
+            self.add_states(&kept, &self.missing_states(roll_up, &kept)?)?;
+        }
+        Ok(has_kept)
+    }
+
+    /// Whether roll-ups are computed from rows that may be replaced, as they are now; `None`: there are none.
+    pub(super) fn computes_states(&self, layout: &Layout) -> Result<Option<bool>, PortError> {
+        let roll_up = RollUp::new(layout, Step::FiveMinutes, &self.settings.roll_ups);
+        Ok(self.relation(&roll_up.states_name())?.map(|found| found.engine == "View"))
+    }
+
+    /// Makes the table of states from the rows that are there, in the place of the view if there is one.
+    fn store_states(&self, roll_up: &RollUp<'_>, layout: &Layout, step: Step, is_view: bool) -> Result<(), PortError> {
+        let states = roll_up.states_name();
+        let action = format!("create the roll-up {states}");
+        self.drop_feeding_from(layout, step)?;
+        // Filled under another name: a roll-up that is there is complete.
+        let unfinished = format!("{states}_unfinished");
+        self.execute(&action, &format!("DROP TABLE IF EXISTS {} SYNC", identifier(&unfinished)))?;
+        self.execute(&action, &roll_up.create_states(&unfinished))?;
+        let has_kept = self.has_kept(roll_up)?;
+        let complete = if has_kept { Some(self.moment(&self.settings.complete_since())?) } else { None };
+        for statement in roll_up.fill(&unfinished, complete.as_deref()) {
+            self.execute(&action, &statement)?;
+        }
+        if is_view {
+            self.execute(&action, &format!("DROP VIEW {} SYNC", identifier(&states)))?;
+        }
+        self.execute(&action, &format!("RENAME TABLE {} TO {}", identifier(&unfinished), identifier(&states)))
+    }
+
+    /// Brings the table of states to what rows and settings are now.
+    fn change_states(
         &self,
         roll_up: &RollUp<'_>,
         layout: &Layout,
         step: Step,
-        found: Option<Relation>,
+        found: &Relation,
     ) -> Result<(), PortError> {
         let states = roll_up.states_name();
-        let action = format!("create the roll-up {states}");
-        let Some(found) = found else {
+        let additions = self.missing_states(roll_up, &states)?;
+        let feed = self.relation(&roll_up.feed_name())?;
+        if feed.is_some_and(|feed| feed.comment != roll_up.feed_shape()) {
             self.drop_feeding_from(layout, step)?;
-            // Filled under another name: a roll-up that is there is complete.
-            let unfinished = format!("{states}_unfinished");
-            self.execute(&action, &format!("DROP TABLE IF EXISTS {} SYNC", identifier(&unfinished)))?;
-            self.execute(&action, &roll_up.create_states(&unfinished))?;
-            self.execute(&action, &roll_up.fill(&unfinished))?;
-            let renamed = format!("RENAME TABLE {} TO {}", identifier(&unfinished), identifier(&states));
-            return self.execute(&action, &renamed);
-        };
-        let present = self.columns(&states)?;
+        }
+        self.add_states(&states, &additions)?;
+        self.prepare_ttl(&states, roll_up.ttl(), found)
+    }
+
+    /// What a table of states lacks.
+    fn missing_states(&self, roll_up: &RollUp<'_>, name: &str) -> Result<Vec<String>, PortError> {
+        let present = self.columns(name)?;
         let mut additions = Vec::new();
-        for (name, type_text) in roll_up.state_columns() {
-            match present.iter().find(|present| present.name == name) {
-                None => additions.push(format!("ADD COLUMN IF NOT EXISTS {} {type_text}", identifier(name))),
+        for (column, type_text) in roll_up.state_columns() {
+            match present.iter().find(|present| present.name == column) {
+                None => additions.push(format!("ADD COLUMN IF NOT EXISTS {} {type_text}", identifier(column))),
                 Some(present) if present.type_text != type_text => {
                     return Err(PortError::Stop(format!(
-                        "{name} of the roll-up {states} is {}, and the settings make it {type_text}: put the settings back, \
-                         or drop {states} to have it made again from the rows that are there",
+                        "{column} of the roll-up {name} is {}, and the settings make it {type_text}: put the settings back, \
+                         or drop {name} to have it made again from the rows that are there",
                         present.type_text
                     )));
                 }
                 Some(_) => {}
             }
         }
-        let feed = self.relation(&roll_up.feed_name())?;
-        if feed.is_some_and(|feed| feed.comment != roll_up.feed_shape()) {
-            self.drop_feeding_from(layout, step)?;
+        Ok(additions)
+    }
+
+    fn add_states(&self, name: &str, additions: &[String]) -> Result<(), PortError> {
+        if additions.is_empty() {
+            return Ok(());
         }
-        if !additions.is_empty() {
-            let addition = format!("ALTER TABLE {} {}", identifier(&states), additions.join(", "));
-            self.execute(&action, &addition)?;
+        let addition = format!("ALTER TABLE {} {}", identifier(name), additions.join(", "));
+        self.execute(&format!("create the roll-up {name}"), &addition)
+    }
+
+    /// The moment that an expression is now, for several statements.
+    fn moment(&self, expression: &str) -> Result<String, PortError> {
+        #[derive(Deserialize)]
+        struct Moment {
+            moment: String,
         }
-        self.prepare_ttl(&states, roll_up.ttl(), &found)
+        let found = self.client.rows::<Moment>(&format!("SELECT toString({expression}) AS moment"));
+        let found = found.map_err(|error| self.client.port_error("ask for the time", &error))?;
+        let moment = found.into_iter().next().map(|found| found.moment).unwrap_or_default();
+        Ok(format!("toDateTime64({}, 3, 'UTC')", literal(&moment)))
     }
 
     /// Drops the view that feeds `step`, and the one that `step` feeds: they name its columns.

@@ -86,6 +86,14 @@ impl Default for RollUpSettings {
 }
 
 impl ClickHouseSettings {
+    /// From when on the server has every row of a metric: an expression of the time at which it is evaluated.
+    pub(super) fn complete_since(&self) -> String {
+        match self.ttl_days {
+            0 => "toDateTime64('1900-01-01', 3, 'UTC')".to_owned(),
+            days => format!("toDateTime64(toStartOfDay(now('UTC')) - toIntervalDay({}), 3, 'UTC')", days - 1),
+        }
+    }
+
     /// Every mistake, one sentence each, names relative to this table.
     #[must_use]
     pub fn mistakes(&self) -> Vec<String> {

@@ -22,7 +22,7 @@ const DAY_MS: i64 = 86_400_000;
 const TABLES: [&str; 4] = ["jitter_coefficient", "latency", "events", "dead_letters"];
 
 /// An epoch's rows, their times moved to `days` before today.
-fn rows_of_days_ago(epoch: u64, days: i64) -> Vec<(Arc<Table>, RecordBatch)> {
+pub(super) fn rows_of_days_ago(epoch: u64, days: i64) -> Vec<(Arc<Table>, RecordBatch)> {
     let today_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let shift_ms =
         today_ms.div_euclid(DAY_MS) * DAY_MS - 1_767_916_770_000_i64.div_euclid(DAY_MS) * DAY_MS - days * DAY_MS;

@@ -1,7 +1,9 @@
 //! What roll-ups say is what the rows say.
 
+use super::cold::rows_of_days_ago;
 use super::driver::{Bench, Committed, is_there, run_epochs};
 use crate::fail_point;
+use crate::sink::clickhouse::ClickHouseSink;
 use crate::sink::parquet::driver::{metric_rows, metric_table, rows_of};
 use std::sync::Arc;
 use tidemark_engine::ids::Epoch;
@@ -9,8 +11,8 @@ use tidemark_engine::output::Table;
 use tidemark_engine::ports::Sink;
 
 /// The table as it is where windows may fire again, or may not.
-fn of_refiring(table: &Table, refires: bool) -> Arc<Table> {
-    Arc::new(Table { refires, ..table.clone() })
+fn of_replacing(table: &Table, replaces: bool) -> Arc<Table> {
+    Arc::new(Table { replaces, ..table.clone() })
 }
 
 /// Everything but the quantiles, from the rows.
@@ -56,11 +58,11 @@ fn a_window_that_fires_again_counts_once() {
     if !is_there("roll_ups::a_window_that_fires_again_counts_once") {
         return;
     }
-    for refiring in [true, false] {
+    for replacing in [true, false] {
         let bench = Bench::new();
         let mut sink = bench.open(fail_point::disabled());
         sink.recover(Epoch(0), None).unwrap();
-        let table = of_refiring(&metric_table("jitter-coefficient"), refiring);
+        let table = of_replacing(&metric_table("jitter-coefficient"), replacing);
         let first = metric_rows(&table, 1, 50);
         for epoch in 1..=2 {
             // The same row ids, event times and keys, in a later epoch.
@@ -72,7 +74,7 @@ fn a_window_that_fires_again_counts_once() {
             sink.finalise(Epoch(epoch), &handle).unwrap();
         }
         assert_eq!(bench.query("SELECT count(), min(epoch) FROM jitter_coefficient FINAL"), "50\t2");
-        if refiring {
+        if replacing {
             assert_eq!(from_roll_up(&bench, "5m"), from_rows(&bench, "5 MINUTE"));
             assert_eq!(from_roll_up(&bench, "1h"), from_rows(&bench, "1 HOUR"));
         } else {
@@ -91,9 +93,9 @@ fn a_metric_may_begin_or_cease_to_fire_again() {
     let mut sink = bench.open(fail_point::disabled());
     sink.recover(Epoch(0), None).unwrap();
     // As it is when a metric gets an allowed lateness, or loses it, while the job runs.
-    for (epoch, refiring) in [(1, false), (2, true), (3, false), (4, false), (5, true)] {
+    for (epoch, replacing) in [(1, false), (2, true), (3, false), (4, false), (5, true)] {
         for (table, rows) in rows_of(epoch) {
-            sink.write(&of_refiring(&table, refiring), &rows).unwrap();
+            sink.write(&of_replacing(&table, replacing), &rows).unwrap();
         }
         let handle = sink.prepare(Epoch(epoch)).unwrap();
         if epoch == 5 {
@@ -110,4 +112,73 @@ fn a_metric_may_begin_or_cease_to_fire_again() {
         assert_eq!(from_roll_up(&bench, "5m"), from_rows(&bench, "5 MINUTE"), "after epoch {epoch}");
         assert_eq!(from_roll_up(&bench, "1h"), from_rows(&bench, "1 HOUR"), "after epoch {epoch}");
     }
+}
+
+/// Roll-ups are kept for longer than rows. While rows may be replaced they are computed, and neither on the way there nor
+/// back do the days go whose rows are gone.
+#[test]
+fn what_was_stored_outlives_the_time_in_which_rows_may_be_replaced() {
+    if !is_there("roll_ups::what_was_stored_outlives_the_time_in_which_rows_may_be_replaced") {
+        return;
+    }
+    let mut bench = Bench::new();
+    bench.settings.ttl_days = 2;
+    let mut sink = bench.open(fail_point::disabled());
+    sink.recover(Epoch(0), None).unwrap();
+    let write = |sink: &mut ClickHouseSink, epoch: u64, as_epoch: u64, days: i64, replaces: bool| {
+        for (table, rows) in rows_of_days_ago(as_epoch, days) {
+            let mut columns = rows.columns().to_vec();
+            if let Some((place, _)) = rows.schema().column_with_name("epoch") {
+                columns[place] = Arc::new(arrow_array::UInt64Array::from(vec![epoch; rows.num_rows()]));
+            }
+            let rows = arrow_array::RecordBatch::try_new(rows.schema(), columns).unwrap();
+            sink.write(&of_replacing(&table, replaces), &rows).unwrap();
+        }
+        let handle = sink.prepare(Epoch(epoch)).unwrap();
+        sink.finalise(Epoch(epoch), &handle).unwrap();
+        handle
+    };
+    write(&mut sink, 1, 1, 5, false);
+    let long_ago = ["5m", "1h"].map(|step| from_roll_up(&bench, step));
+    assert!(long_ago.iter().all(|steps| !steps.is_empty()));
+    bench.query("OPTIMIZE TABLE jitter_coefficient FINAL");
+    assert_eq!(bench.query("SELECT count() FROM jitter_coefficient"), "0", "rows go by their age");
+    write(&mut sink, 2, 2, 0, false);
+    let both = |what: &str| {
+        for ((step, interval), long_ago) in [("5m", "5 MINUTE"), ("1h", "1 HOUR")].into_iter().zip(&long_ago) {
+            let today = from_rows(&bench, interval);
+            let mut expected: Vec<&str> = long_ago.lines().chain(today.lines()).collect();
+            let found = from_roll_up(&bench, step);
+            let mut found: Vec<&str> = found.lines().collect();
+            (expected.sort_unstable(), found.sort_unstable());
+            assert_eq!(found, expected, "{step} {what}");
+        }
+    };
+    both("before");
+    // The same rows once more, in place of the first ones.
+    let handle = write(&mut sink, 3, 2, 0, true);
+    both("while rows are replaced");
+    // Another process declares the table as the job's file has it, before it has any rows.
+    drop(sink);
+    let declared = [of_replacing(&metric_table("jitter-coefficient"), false)];
+    let mut sink =
+        ClickHouseSink::open(bench.settings.clone(), "job", &bench.outbox(), &declared, fail_point::disabled())
+            .unwrap();
+    sink.recover(Epoch(3), Some(&handle)).unwrap();
+    both("after a start");
+    let engine = |what: &str| {
+        bench.query(&format!(
+            "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'jitter_coefficient__{what}'"
+        ))
+    };
+    assert_eq!(engine("5m_states"), "View", "a start decides nothing");
+    write(&mut sink, 4, 4, 0, false);
+    both("after it is over");
+    assert_eq!((engine("5m_states").as_str(), engine("5m_kept").as_str()), ("AggregatingMergeTree", ""));
+    write(&mut sink, 5, 5, 0, false);
+    both("and further on");
+    // And once more, from what was put together.
+    write(&mut sink, 6, 5, 0, true);
+    write(&mut sink, 7, 7, 0, false);
+    both("after a second time");
 }
