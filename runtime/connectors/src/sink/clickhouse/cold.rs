@@ -115,7 +115,8 @@ impl<'a> ColdViews<'a> {
              toUInt64OrZero(parts[1]) AS first, if(parts[2] = '', first, toUInt64OrZero(parts[2])) AS last, \
              toUInt32OrZero(parts[3]) AS tier FROM {} WHERE notEmpty(parts) {PLAIN_PATHS}) GROUP BY folder, date) \
              ARRAY JOIN files AS file \
-             WHERE NOT arrayExists(other -> other.3 > file.3 AND other.1 <= file.1 AND file.2 <= other.2, files)",
+             WHERE NOT arrayExists(other -> other.3 > 0 AND other.3 >= file.3 AND other.1 <= file.1 AND file.2 <= other.2 \
+             AND other.4 != file.4, files)",
             self.name("cold_files"),
             self.cold.files(&self.glob(), "One", None),
         )

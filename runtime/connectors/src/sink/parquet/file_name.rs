@@ -2,7 +2,8 @@
 //!
 //! `e000000000012.parquet` is what epoch 12 wrote, `e000000000001-000000000016.t1.parquet` is one file for the epochs 1
 //! to 16, merged once. Within a folder two ranges are either disjoint or one contains the other; the contained file is
-//! superseded: readers ignore it and the sink removes it.
+//! superseded: readers ignore it and the sink removes it. One of the same tier is what is left of the other when its later
+//! epochs are undone.
 
 use std::fmt;
 use tidemark_engine::ids::Epoch;
@@ -37,7 +38,8 @@ impl FileName {
 
     /// Whether this file holds every row of `other`, and more.
     pub(super) fn supersedes(self, other: Self) -> bool {
-        self != other && self.tier > other.tier && self.first <= other.first && other.last <= self.last
+        let contains = self.first <= other.first && other.last <= self.last;
+        self != other && self.tier > 0 && self.tier >= other.tier && contains
     }
 }
 
@@ -93,5 +95,7 @@ mod tests {
         let (visible, superseded) = split_visible(all);
         assert_eq!(visible, [merged(1, 5, 2), plain(7)]);
         assert_eq!(superseded.len(), 5);
+        let (visible, _) = split_visible([merged(1, 16, 2), merged(1, 7, 2)]);
+        assert_eq!(visible, [merged(1, 16, 2)], "what is left of a file counts once that is gone");
     }
 }

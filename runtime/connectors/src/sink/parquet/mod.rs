@@ -19,6 +19,7 @@
 
 mod chunk;
 mod compaction;
+mod cutting;
 mod file_name;
 mod file_writer;
 mod finalise;
@@ -78,6 +79,8 @@ mod step {
     pub(super) const FINALISE_AFTER: &str = "sink.finalise.after";
     pub(super) const RECOVER_FINALISED: &str = "sink.recover.finalised";
     pub(super) const RECOVER_CLEARED: &str = "sink.recover.cleared";
+    /// Where state goes back behind a merge, and nowhere else.
+    pub(super) const RECOVER_CUT: &str = "sink.recover.cut";
 }
 
 /// The steps at which a test may end the process, in the order of an epoch, those of recovery last. `partial`, `staged`

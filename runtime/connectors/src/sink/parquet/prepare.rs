@@ -111,14 +111,14 @@ impl ParquetSink {
 }
 
 /// The staging folder of an epoch, filled file by file. There is none on disk for an epoch without files.
-struct Staging {
+pub(super) struct Staging {
     folder: PathBuf,
-    handle: Handle,
+    pub(super) handle: Handle,
 }
 
 impl Staging {
     /// Starts empty, whatever an earlier attempt left.
-    fn open(scratch: &Path, epoch: Epoch) -> Result<Self, PortError> {
+    pub(super) fn open(scratch: &Path, epoch: Epoch) -> Result<Self, PortError> {
         let folder = staging_folder(scratch, epoch);
         durable::remove_folder(&folder).map_err(|error| durable::port_error("remove", &folder, &error))?;
         Ok(Self { folder, handle: Handle::new(epoch) })
@@ -130,14 +130,14 @@ impl Staging {
     }
 
     /// Where the next file is to be written.
-    fn next_path(&self) -> Result<PathBuf, PortError> {
+    pub(super) fn next_path(&self) -> Result<PathBuf, PortError> {
         if self.handle.files.is_empty() {
             self.create()?;
         }
         Ok(staged_path(&self.folder, self.handle.files.len()))
     }
 
-    fn add(&mut self, folder: &str, name: FileName, content: Fingerprint) {
+    pub(super) fn add(&mut self, folder: &str, name: FileName, content: Fingerprint) {
         let (folder, name) = (folder.to_owned(), name.to_string());
         self.handle.files.push(PreparedFile { folder, name, content, upload: None });
     }

@@ -25,8 +25,19 @@ impl ParquetSink {
 
     fn remove_later_files(&mut self, folder: &str, committed: Epoch) -> Result<(), PortError> {
         let files: Vec<FileName> = self.storage.files(folder)?.into_iter().map(|file| file.name).collect();
-        if let Some(file) = files.iter().find(|file| file.last > committed) {
-            refuse_mixed(&self.storage.describe(folder, &file.to_string()), *file, committed)?;
+        let (visible, superseded) = split_visible(files.iter().copied());
+        if let Some(file) = files.iter().find(|file| file.last > committed)
+            && committed == Epoch(0)
+        {
+            return Err(refused(&self.storage.describe(folder, &file.to_string()), *file));
+        }
+        let is_mixed = |file: &&FileName| file.first <= committed && file.last > committed;
+        // What is superseded has no row that is not in a visible file.
+        for &name in superseded.iter().filter(is_mixed) {
+            self.storage.remove(folder, name)?;
+        }
+        for &name in visible.iter().filter(is_mixed) {
+            self.cut(folder, name, committed)?;
         }
         let later: Vec<FileName> = files.iter().copied().filter(|file| file.first > committed).collect();
         for &name in &later {
@@ -58,22 +69,11 @@ fn data_folders(storage: &dyn Storage, folder: &str, depth: usize) -> Result<Vec
     Ok(level)
 }
 
-/// Later epochs are cut off file by file, which is impossible where one file holds earlier rows, too; and without any
-/// committed epoch the files are not this job's.
-fn refuse_mixed(path: &str, file: FileName, committed: Epoch) -> Result<(), PortError> {
-    if committed == Epoch(0) {
-        return Err(PortError::Stop(format!(
-            "{} holds rows up to epoch {}, but the job's state has no committed epoch: the state was lost or the folder \
-             belongs to another job; restore the state, or choose an empty folder",
-            path, file.last
-        )));
-    }
-    if file.first <= committed {
-        return Err(PortError::Stop(format!(
-            "{} holds rows of epochs {} to {}, and state goes back to epoch {committed}: the later rows cannot be cut \
-             off; restore a checkpoint of epoch {} or later, or move the folder away and run the job again from its input",
-            path, file.first, file.last, file.last
-        )));
-    }
-    Ok(())
+/// Without any committed epoch the files are not this job's.
+fn refused(path: &str, file: FileName) -> PortError {
+    PortError::Stop(format!(
+        "{path} holds rows up to epoch {}, but the job's state has no committed epoch: the state was lost or the folder \
+         belongs to another job; restore the state, or choose an empty folder",
+        file.last
+    ))
 }

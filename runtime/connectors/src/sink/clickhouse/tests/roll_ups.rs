@@ -150,7 +150,8 @@ fn what_was_stored_outlives_the_time_in_which_rows_may_be_replaced() {
             let mut expected: Vec<&str> = long_ago.lines().chain(today.lines()).collect();
             let found = from_roll_up(&bench, step);
             let mut found: Vec<&str> = found.lines().collect();
-            (expected.sort_unstable(), found.sort_unstable());
+            expected.sort_unstable();
+            found.sort_unstable();
             assert_eq!(found, expected, "{step} {what}");
         }
     };

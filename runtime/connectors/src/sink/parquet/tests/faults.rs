@@ -1,11 +1,13 @@
 //! What the sink says and does when the folder is not as it left it.
 
 use super::driver::{Committed, metric_rows, metric_table, run_epochs, settings, tree};
-use super::reading::read;
+use super::reading::{read, rows_below};
 use crate::fail_point;
-use crate::sink::parquet::{ParquetSettings, ParquetSink, Selection, visible_files};
+use crate::sink::parquet::{ParquetSettings, ParquetSink, Selection, step, visible_files};
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tidemark_engine::descriptor::{ColumnType, OutputColumn};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::output::Table;
@@ -83,13 +85,38 @@ fn going_back_removes_later_rows_where_that_is_possible() {
     run_epochs(&mut open(folder.path(), 0), &mut Committed::default(), 9).unwrap();
     open(folder.path(), 0).recover(Epoch(4), committed.handle.as_deref()).unwrap();
     assert_eq!(tree(folder.path()), tree(short.path()));
+}
 
-    let merged = tempfile::tempdir().unwrap();
-    run_epochs(&mut open(merged.path(), 3), &mut Committed::default(), 9).unwrap();
-    let before = tree(merged.path());
-    let message = stop_message(open(merged.path(), 3).recover(Epoch(2), None));
-    assert!(message.contains("cannot be cut off") && message.contains("restore a checkpoint of epoch"), "{message}");
-    assert_eq!(tree(merged.path()), before);
+/// Where merges took in what is undone, the rows that stay are cut out of the files, whatever dies meanwhile, and the run goes on
+/// to the rows of one that never went back.
+#[test]
+fn going_back_behind_a_merge_keeps_the_rows_that_stay() {
+    for back in 1..=9 {
+        let short = tempfile::tempdir().unwrap();
+        let mut committed = Committed::default();
+        run_epochs(&mut open(short.path(), 3), &mut committed, back).unwrap();
+        let merged = tempfile::tempdir().unwrap();
+        run_epochs(&mut open(merged.path(), 3), &mut Committed::default(), 12).unwrap();
+        for _ in 0..2 {
+            let dies = catch_unwind(AssertUnwindSafe(|| {
+                let die = |name| {
+                    if name == step::RECOVER_CUT {
+                        resume_unwind(Box::new(name));
+                    }
+                };
+                let mut sink = ParquetSink::open(merged.path(), settings(3, 1 << 20), Arc::new(die)).unwrap();
+                sink.recover(Epoch(back), committed.handle.as_deref()).unwrap();
+            }));
+            assert_eq!(dies.is_err(), back < 9, "one file has the epochs 1 to 9 by then");
+        }
+        let mut sink = open(merged.path(), 3);
+        sink.recover(Epoch(back), committed.handle.as_deref()).unwrap();
+        assert_eq!(rows_below(merged.path()), rows_below(short.path()), "back to epoch {back}");
+        run_epochs(&mut sink, &mut committed, 12).unwrap();
+        let undisturbed = tempfile::tempdir().unwrap();
+        run_epochs(&mut open(undisturbed.path(), 3), &mut Committed::default(), 12).unwrap();
+        assert_eq!(rows_below(merged.path()), rows_below(undisturbed.path()), "from epoch {back} on");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::driver::{
     Committed, Run, data_files, folder, metric_rows, metric_table, run_epochs, run_with_kills, run_with_kills_in,
     settings,
 };
+use super::reading::rows_below;
 use super::s3_server::S3Server;
 use crate::fail_point;
 use crate::sink::parquet::{
@@ -123,6 +124,23 @@ fn an_uncommitted_epoch_leaves_nothing() {
     drop(sink);
     open(&server, elsewhere.path()).recover(Epoch(5), at_five.handle.as_deref()).unwrap();
     assert!(data_files(&server.objects()) == before);
+    assert_eq!((server.parts().len(), server.staged().len()), (0, 0));
+}
+
+#[test]
+fn going_back_behind_a_merge_keeps_the_rows_that_stay() {
+    let (server, scratch, local) = (S3Server::start(), folder(), folder());
+    let open = |scratch: &Path| {
+        ParquetSink::open_store(&server.settings(), scratch, settings(3, LARGE), fail_point::disabled()).unwrap()
+    };
+    let short = ParquetSink::open(local.path(), settings(3, LARGE), fail_point::disabled());
+    run_epochs(&mut short.unwrap(), &mut Committed::default(), 5).unwrap();
+    let mut at_five = Committed::default();
+    run_epochs(&mut open(scratch.path()), &mut at_five, 5).unwrap();
+    run_epochs(&mut open(scratch.path()), &mut at_five.clone(), 12).unwrap();
+    let elsewhere = folder();
+    open(elsewhere.path()).recover(Epoch(5), at_five.handle.as_deref()).unwrap();
+    assert_eq!(rows_below(&server.objects()), rows_below(local.path()));
     assert_eq!((server.parts().len(), server.staged().len()), (0, 0));
 }
 

@@ -4,6 +4,7 @@ use super::driver::{
     Committed, assert_same_tree, folder, metric_rows, metric_table, rows_of, run_epochs, run_with_kills, settings,
 };
 use crate::fail_point;
+use crate::sink::json_rows;
 use crate::sink::parquet::{ParquetSettings, ParquetSink, ReadHold, Selection, visible_files};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampMillisecondType, UInt64Type};
@@ -21,6 +22,17 @@ use tidemark_engine::ports::Sink;
 pub(super) fn read(path: &Path) -> Vec<RecordBatch> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
     builder.build().unwrap().map(Result::unwrap).collect()
+}
+
+/// Every row that a reader of the folder sees, as text, sorted.
+pub(super) fn rows_below(root: &Path) -> Vec<String> {
+    let selections = [Selection::Events, Selection::Metric("jitter-coefficient"), Selection::DeadLetters];
+    let files = selections.into_iter().flat_map(|selection| visible_files(root, selection).unwrap());
+    let mut text = Vec::new();
+    files.flat_map(|file| read(&file)).for_each(|rows| json_rows::append(&rows, &mut text).unwrap());
+    let mut rows: Vec<String> = String::from_utf8(text).unwrap().lines().map(str::to_owned).collect();
+    rows.sort_unstable();
+    rows
 }
 
 fn row_ids(files: &[PathBuf]) -> Vec<String> {
