@@ -102,11 +102,15 @@ pub(crate) fn create_folders(folder: &Path) -> io::Result<()> {
 
 /// Puts `content` at `path` so that a crash leaves the old file or the new one, never a part.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_added_extension("partial");
-    let mut file = File::create(&temporary)?;
+    write_by_way_of(&path.with_added_extension("partial"), path, content)
+}
+
+/// The same by way of the file `temporary` in the same folder, which nobody else writes.
+pub(crate) fn write_by_way_of(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create(temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    fs::rename(temporary, path)?;
     path.parent().map_or(Ok(()), sync_folder)
 }
 

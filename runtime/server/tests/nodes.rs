@@ -4,7 +4,8 @@
 mod support;
 
 use serde_json::Value;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use support::get;
 use support::kafka::{Bench, Input, Running, assert_alike, assert_ordered, by_orchestrator, comparable, sorted};
@@ -80,7 +81,11 @@ impl Job<'_> {
     }
 
     fn start_in(&self, node: &str, data: PathBuf) -> Node {
-        let mut running = Running::start(&self.config(node), &data);
+        Self::start_of(&self.config(node), data)
+    }
+
+    fn start_of(config: &Path, data: PathBuf) -> Node {
+        let mut running = Running::start(config, &data);
         let address = running.until("serving")["address"].as_str().expect("an address").to_owned();
         Node { running, address, data }
     }
@@ -135,11 +140,42 @@ impl Node {
         }
     }
 
-    fn leave(self) {
+    /// The pieces that run on this node, with the last epoch that each has committed.
+    fn epochs(&self) -> BTreeMap<String, u64> {
+        let answer = get(&self.address, "/metrics");
+        let samples = answer.lines().filter_map(|line| line.strip_prefix("tidemark_piece_epoch{piece=\""));
+        let parsed = samples.map(|sample| {
+            let (piece, epoch) = sample.split_once("\"} ").expect("a sample");
+            (piece.to_owned(), epoch.parse().expect("a number"))
+        });
+        parsed.collect()
+    }
+
+    /// Does something again and again until each of these pieces has committed some more epochs here.
+    fn until_more(&self, what: &str, pieces: &BTreeSet<String>, mut meanwhile: impl FnMut()) {
+        let (deadline, before) = (Instant::now() + LONG, self.epochs());
+        loop {
+            meanwhile();
+            let now = self.epochs();
+            if pieces.iter().all(|piece| now.get(piece) > before.get(piece).map(|epoch| epoch + 2).as_ref()) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{what}: {before:?}, then {now:?}");
+        }
+    }
+
+    /// Leaves, and tells its log since the last record that was waited for.
+    fn leave(self) -> String {
         self.running.signal(libc::SIGTERM);
         let (code, log) = self.running.end();
         assert_eq!(code, Some(0), "{log}");
+        log
     }
+}
+
+/// What the node `name` owns.
+fn owned(nodes: &[(String, Vec<String>)], name: &str) -> BTreeSet<String> {
+    nodes.iter().filter(|(node, _)| node == name).flat_map(|(_, pieces)| pieces.iter().cloned()).collect()
 }
 
 /// Behind every window and bound: an event that no metric wants, on each partition.
@@ -222,6 +258,88 @@ fn a_node_that_slept_loses_its_work_and_writes_nothing_twice() {
     sleeper.leave();
     other.leave();
     assert_alike(&job.rows(&metrics), &expected);
+}
+
+#[test]
+fn pieces_that_do_not_move_go_on() {
+    let bench = bench!("pieces_that_do_not_move_go_on");
+    // Of six pieces at most three move at a time: one that cleanses always stays, and those behind it hear of it.
+    let topic = bench.outside.topic("raw", 4);
+    let metrics = ["jitter-coefficient"];
+    let job = Job {
+        bench: &bench,
+        name: fresh("stays"),
+        sections: String::new(),
+        metrics: &metrics,
+        topic: &topic,
+        store: None,
+    };
+    let config = |node: &str, session_ms: u32| {
+        let text = std::fs::read_to_string(job.config(node)).expect("readable");
+        let text = text.replace("cleanse = \"whole\"", "cleanse = \"partitions\"");
+        let text = text.replace("partitions = 4", "partitions = 2");
+        let file = bench.folder.path().join(format!("{node}.toml"));
+        std::fs::write(&file, text.replace("session_ms = 6000", &format!("session_ms = {session_ms}")))
+            .expect("written");
+        file
+    };
+    let start = |node: &str, session_ms: u32| Job::start_of(&config(node, session_ms), bench.data());
+    let mut feed = Feed { bench: &bench, topic: &topic, number: 0 };
+    let one = start("one", 6_000);
+    one.until("one has everything", |nodes| owned(nodes, "one").len() == 6);
+    // It sleeps for as long as the test wants, and counts as alive.
+    let two = start("two", 120_000);
+    one.until("they share alike", |nodes| owned(nodes, "one").len() == 3 && owned(nodes, "two").len() == 3);
+    let stays = owned(&one.nodes(), "one");
+    one.until_more("a second node has joined", &stays, || feed.put());
+    two.running.signal(libc::SIGSTOP);
+    // The job cannot be shared out among three before the second has answered.
+    let three = start("three", 6_000);
+    let being_shared_out = |nodes: &[(String, Vec<String>)]| nodes.len() == 3 && owned(nodes, "three").is_empty();
+    one.until("a third node joins", being_shared_out);
+    one.until_more("the job is being shared out", &stays, || feed.put());
+    let nodes = one.nodes();
+    assert!(being_shared_out(&nodes), "{nodes:?}");
+    two.running.signal(libc::SIGCONT);
+    one.until("all have something", |nodes| nodes.len() == 3 && nodes.iter().all(|(_, pieces)| pieces.len() == 2));
+    let stays: BTreeSet<String> = stays.intersection(&owned(&one.nodes(), "one")).cloned().collect();
+    assert_eq!(stays.len(), 2, "one gives up what it must");
+    // It dies. Until the others have heard of that, and when they take its pieces, the rest goes on.
+    three.running.signal(libc::SIGKILL);
+    one.until_more("a node is dead", &stays, || feed.put());
+    one.until("what it had is taken", |nodes| nodes.len() == 2 && nodes.iter().all(|(_, pieces)| pieces.len() == 3));
+    one.until_more("what it had is taken", &stays, || feed.put());
+    assert!(stays.is_subset(&owned(&one.nodes(), "one")));
+    two.leave();
+    let log = one.leave();
+    for piece in &stays {
+        let told = |message: &str| {
+            let records = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            records.filter(|record| record["message"] == message && record["piece"] == **piece).count()
+        };
+        let counts = ["a piece runs here", "a piece is opened again", "a piece is given up"].map(told);
+        assert_eq!(counts, [1, 0, 1], "{piece}: {log}");
+    }
+}
+
+/// Events for each partition of a topic, bit by bit.
+struct Feed<'a> {
+    bench: &'a Bench,
+    topic: &'a str,
+    number: i64,
+}
+
+impl Feed<'_> {
+    fn put(&mut self) {
+        self.number += 1;
+        let time = 1_767_830_400_000_i64 + self.number * 100;
+        for partition in 0..4 {
+            let event = format!(
+                r#"{{"type":"ai_stream_status","timestamp":"{time}","data":{{"timestamp":{time},"stream_id":"s{partition}","inference_status":{{"fps":30.0}}}}}}"#
+            );
+            self.bench.outside.put(self.topic, partition, &[&event]);
+        }
+    }
 }
 
 #[test]

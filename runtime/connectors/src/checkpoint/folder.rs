@@ -2,7 +2,7 @@
 
 use super::error::CheckpointError;
 use super::folder_objects::Objects;
-use super::place::{MANIFESTS, OBJECTS, Place, compare, object_name};
+use super::place::{MANIFESTS, OBJECTS, Place, Stored, Tenure, compare, object_name};
 use crate::durable::{self, Fingerprint};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -39,9 +39,12 @@ impl Place for Folder {
         }
     }
 
-    fn write(&self, name: &str, content: &[u8]) -> Result<(), CheckpointError> {
+    fn write(&self, name: &str, content: &[u8], tenure: Tenure) -> Result<(), CheckpointError> {
         let path = self.folder.join(name);
-        durable::write_atomically(&path, content).map_err(|error| CheckpointError::refused("write", &path, &error))
+        // Of two owners neither writes into the other's half of a file.
+        let partial = path.with_added_extension(format!("{}partial", tenure.prefix()));
+        durable::write_by_way_of(&partial, &path, content)
+            .map_err(|error| CheckpointError::refused("write", &path, &error))
     }
 
     fn remove(&self, names: &[String]) -> Result<(), CheckpointError> {
@@ -53,8 +56,8 @@ impl Place for Folder {
         durable::sync_folder(&manifests).map_err(|error| CheckpointError::refused("sync", &manifests, &error))
     }
 
-    fn keep(&self, path: &Path, known: Option<&Fingerprint>) -> Result<Fingerprint, CheckpointError> {
-        self.objects.store(path, known)
+    fn keep(&self, path: &Path, known: Option<&Stored>, tenure: Tenure) -> Result<Fingerprint, CheckpointError> {
+        self.objects.store(path, known, tenure)
     }
 
     fn sync(&self) -> Result<(), CheckpointError> {
@@ -63,11 +66,11 @@ impl Place for Folder {
 
     fn load(
         &self,
-        content: &Fingerprint,
+        stored: &Stored,
         to: &Path,
         mut output: &mut dyn Write,
     ) -> Result<Result<(), String>, CheckpointError> {
-        let object = self.objects.path(content);
+        let object = self.objects.path(stored);
         let input = match File::open(&object) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err("is missing".to_owned())),
             input => input.map_err(|error| CheckpointError::refused("read", &object, &error))?,
@@ -77,17 +80,17 @@ impl Place for Folder {
             Err(error) if input.failed => return Ok(Err(format!("cannot be read: {error}"))),
             found => found.map_err(|error| CheckpointError::refused("restore", to, &error))?,
         };
-        let sound = compare(content, &found);
+        let sound = compare(&stored.content, &found);
         if sound.is_err()
-            && let Err(error) = self.objects.set_aside(content)
+            && let Err(error) = self.objects.set_aside(stored)
         {
             tracing::warn!(object = %object.display(), %error, "a damaged file of a checkpoint cannot be moved aside");
         }
         Ok(sound)
     }
 
-    fn retain(&self, used: &BTreeSet<Fingerprint>) -> Result<(), CheckpointError> {
-        self.objects.retain(&used.iter().map(object_name).collect())
+    fn retain(&self, used: &BTreeSet<Stored>, tenure: Tenure) -> Result<(), CheckpointError> {
+        self.objects.retain(&used.iter().map(object_name).collect(), tenure)
     }
 
     fn describe(&self) -> String {

@@ -1,7 +1,7 @@
 //! Content of checkpoints in a folder, by fingerprint: stored once, however many checkpoints have it.
 
 use super::error::CheckpointError;
-use super::place::object_name;
+use super::place::{Stored, Tenure, object_name};
 use crate::durable::{self, Fingerprint};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -26,58 +26,80 @@ impl Objects {
         Ok(Self { folder })
     }
 
-    pub(super) fn path(&self, content: &Fingerprint) -> PathBuf {
-        self.folder.join(object_name(content))
+    pub(super) fn path(&self, stored: &Stored) -> PathBuf {
+        self.folder.join(object_name(stored))
     }
 
-    /// Stores the file at `path`. `known` is the content that a file of this name had in the last checkpoint: if the
-    /// object is still the very same file, linked, it is not even read.
+    /// Stores the file at `path` as `tenure`'s own. `known` is what a file of this name was stored as in the last
+    /// checkpoint: if the object is still the very same file, linked, it is not even read.
     ///
     /// Only files that are never changed once written (`.sst`) are linked; all others are copied.
-    pub(super) fn store(&self, path: &Path, known: Option<&Fingerprint>) -> Result<Fingerprint, CheckpointError> {
+    pub(super) fn store(
+        &self,
+        path: &Path,
+        known: Option<&Stored>,
+        tenure: Tenure,
+    ) -> Result<Fingerprint, CheckpointError> {
         let refused = |error: io::Error| CheckpointError::refused("store", path, &error);
         if let Some(known) = known
             && same_file(path, &self.path(known)).map_err(refused)?
+            && (known.tenure == tenure || self.take_over(known, tenure).map_err(refused)?)
         {
-            return Ok(known.clone());
+            return Ok(known.content.clone());
         }
         let immutable = path.extension().is_some_and(|extension| extension == "sst");
-        if immutable { self.link(path) } else { self.copy(path) }.map_err(refused)
+        if immutable { self.link(path, known, tenure) } else { self.copy(path, tenure) }.map_err(refused)
     }
 
-    fn link(&self, path: &Path) -> io::Result<Fingerprint> {
-        let content = Fingerprint::of_file(path)?;
-        let object = self.path(&content);
-        if self.has(&content)? {
-            return Ok(content);
+    fn link(&self, path: &Path, known: Option<&Stored>, tenure: Tenure) -> io::Result<Fingerprint> {
+        let own = Stored { tenure, content: Fingerprint::of_file(path)? };
+        let object = self.path(&own);
+        if self.has(&own)? {
+            return Ok(own.content);
         }
-        match fs::hard_link(path, &object) {
-            Ok(()) => File::open(&object)?.sync_all()?,
-            // Another file system, or one without links.
-            Err(_) => return self.copy(path),
+        if fs::hard_link(path, &object).is_ok() {
+            File::open(&object)?.sync_all()?;
+            return Ok(own.content);
         }
-        Ok(content)
+        // Another file system, or one without links. What an earlier owner stored is on the right one.
+        if let Some(known) = known.filter(|known| known.content == own.content)
+            && self.take_over(known, tenure)?
+        {
+            return Ok(own.content);
+        }
+        self.copy(path, tenure)
     }
 
-    fn copy(&self, path: &Path) -> io::Result<Fingerprint> {
+    /// Gives what an earlier owner stored a name of this one's own. False where that cannot be.
+    fn take_over(&self, known: &Stored, tenure: Tenure) -> io::Result<bool> {
+        let own = Stored { tenure, content: known.content.clone() };
+        if !self.has(known)? {
+            return Ok(false);
+        }
+        // It may be gone meanwhile; or have this name already, and then it is there.
+        let linked = fs::hard_link(self.path(known), self.path(&own));
+        Ok(linked.is_ok() || self.has(&own)?)
+    }
+
+    fn copy(&self, path: &Path, tenure: Tenure) -> io::Result<Fingerprint> {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.folder.join(format!("incoming-{serial}.{PARTIAL}"));
+        let temporary = self.folder.join(format!("{}incoming-{serial}.{PARTIAL}", tenure.prefix()));
         let mut output = File::create(&temporary)?;
-        let content = durable::copy_hashed(&mut File::open(path)?, &mut output)?;
-        if self.has(&content)? {
+        let own = Stored { tenure, content: durable::copy_hashed(&mut File::open(path)?, &mut output)? };
+        if self.has(&own)? {
             durable::remove_file(&temporary)?;
         } else {
             output.sync_all()?;
-            fs::rename(&temporary, self.path(&content))?;
+            fs::rename(&temporary, self.path(&own))?;
         }
-        Ok(content)
+        Ok(own.content)
     }
 
     /// Whether there is an object of that name and length. Its content is verified when it is restored.
-    fn has(&self, content: &Fingerprint) -> io::Result<bool> {
-        match fs::metadata(self.path(content)) {
-            Ok(found) => Ok(found.len() == content.bytes),
+    fn has(&self, stored: &Stored) -> io::Result<bool> {
+        match fs::metadata(self.path(stored)) {
+            Ok(found) => Ok(found.len() == stored.content.bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -89,19 +111,19 @@ impl Objects {
     }
 
     /// Moves a damaged object out of the way.
-    pub(super) fn set_aside(&self, content: &Fingerprint) -> io::Result<()> {
-        let path = self.path(content);
+    pub(super) fn set_aside(&self, stored: &Stored) -> io::Result<()> {
+        let path = self.path(stored);
         match fs::rename(&path, path.with_added_extension(DAMAGED)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
     }
 
-    /// Removes every object that is not in `used`.
-    pub(super) fn retain(&self, used: &BTreeSet<String>) -> Result<(), CheckpointError> {
+    /// Removes every object that is not in `used`, and that `tenure` may remove.
+    pub(super) fn retain(&self, used: &BTreeSet<String>, tenure: Tenure) -> Result<(), CheckpointError> {
         let refused = |error: io::Error| CheckpointError::refused("remove files of", &self.folder, &error);
         for name in durable::entries(&self.folder).map_err(refused)? {
-            if !used.contains(&name) {
+            if !used.contains(&name) && tenure.may_remove(&name) {
                 durable::remove_file(&self.folder.join(name)).map_err(refused)?;
             }
         }

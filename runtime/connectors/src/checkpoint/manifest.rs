@@ -1,5 +1,6 @@
 //! The manifest of a checkpoint: its files with their fingerprints, under a checksum of its own.
 
+use super::place::{Stored, Tenure};
 use crate::durable::Fingerprint;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
@@ -16,6 +17,9 @@ pub(super) struct Manifest {
     pub(super) epoch: Epoch,
     /// A checkpoint with a name is kept until somebody removes it.
     pub(super) name: Option<String>,
+    /// Whose content the files are.
+    #[serde(default, skip_serializing_if = "Tenure::is_sole")]
+    tenure: Tenure,
     /// By path.
     pub(super) files: Vec<StoredFile>,
     /// XXH3-128 of this manifest as JSON with an empty checksum.
@@ -32,8 +36,13 @@ pub(super) struct StoredFile {
 }
 
 impl Manifest {
-    pub(super) fn new(epoch: Epoch, files: Vec<StoredFile>) -> Self {
-        Self { format: FORMAT, epoch, name: None, files, checksum: String::new() }
+    pub(super) fn new(epoch: Epoch, tenure: Tenure, files: Vec<StoredFile>) -> Self {
+        Self { format: FORMAT, epoch, name: None, tenure, files, checksum: String::new() }
+    }
+
+    /// What a file of it is stored as.
+    pub(super) fn stored(&self, file: &StoredFile) -> Stored {
+        Stored { tenure: self.tenure, content: file.content.clone() }
     }
 
     /// The file name of the manifest of `epoch`.

@@ -11,6 +11,11 @@
 //! store [`remote`]). It exists as soon as
 //! its manifest does, which is written atomically after everything it names ([`manifest`]). Restoring verifies every
 //! checksum; a damaged checkpoint is reported and the one before it used ([`restore`]).
+//!
+//! Where several processes may believe to own a place ([`Checkpoints::shared`]), names of content begin with whose it is:
+//! `objects/t<first epoch>-<xxh3>-<bytes>`. A checkpoint has content of one owner only, what an earlier one stored is linked
+//! or copied, and nobody removes what a later owner stored. So whoever has lost the place and does not know it yet may do
+//! whatever it was about to do.
 
 mod error;
 mod folder;
@@ -21,6 +26,8 @@ mod place;
 mod remote;
 mod restore;
 mod savepoint;
+#[cfg(test)]
+mod shared_tests;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@
 //! Every object is written in one request, so there is never half of one, nor an upload that nobody ends.
 
 use super::error::CheckpointError;
-use super::place::{MANIFESTS, OBJECTS, Place, compare, object_name};
+use super::place::{MANIFESTS, OBJECTS, Place, Stored, Tenure, compare, object_name};
 use crate::durable::{self, Fingerprint, HashingWriter};
 use crate::object_storage::{Bucket, ObjectStoreSettings};
 use bytes::Bytes;
@@ -27,7 +27,7 @@ const PIECE_BYTES: u64 = 16 << 20;
 /// Pieces under way at one time.
 const PIECES_AT_ONCE: usize = 4;
 
-/// A place in an object store, written by one process at a time.
+/// A place in an object store.
 pub(super) struct Remote {
     bucket: Bucket,
     /// Names of the pieces that are there; `None` until they were listed.
@@ -83,12 +83,19 @@ impl Remote {
         let written = self.bucket.store().put(&object, PutPayload::from(Bytes::from(content))).await;
         written.map(|_| ()).map_err(|error| self.bucket.port_error("write", &object, &error))
     }
+
+    /// Copies a piece that an earlier owner stored, within the store. False where that cannot be.
+    async fn take_over_piece(&self, known: &str, name: &str) -> Result<bool, PortError> {
+        let from = self.bucket.object(&format!("{OBJECTS}/{known}"))?;
+        let to = self.bucket.object(&format!("{OBJECTS}/{name}"))?;
+        Ok(self.bucket.store().copy(&from, &to).await.is_ok())
+    }
 }
 
 /// Names of the pieces of stored content, in order.
-fn piece_names(content: &Fingerprint) -> Vec<String> {
-    let name = object_name(content);
-    (0..content.bytes.div_ceil(PIECE_BYTES)).map(|number| format!("{name}.{number:06}")).collect()
+fn piece_names(stored: &Stored) -> Vec<String> {
+    let name = object_name(stored);
+    (0..stored.content.bytes.div_ceil(PIECE_BYTES)).map(|number| format!("{name}.{number:06}")).collect()
 }
 
 impl Place for Remote {
@@ -100,7 +107,7 @@ impl Place for Remote {
         Ok(self.bucket.get(&self.bucket.object(name)?)?.map(Vec::from))
     }
 
-    fn write(&self, name: &str, content: &[u8]) -> Result<(), CheckpointError> {
+    fn write(&self, name: &str, content: &[u8], _: Tenure) -> Result<(), CheckpointError> {
         Ok(self.bucket.put(&self.bucket.object(name)?, Bytes::copy_from_slice(content))?)
     }
 
@@ -111,13 +118,17 @@ impl Place for Remote {
         Ok(())
     }
 
-    fn keep(&self, path: &Path, _: Option<&Fingerprint>) -> Result<Fingerprint, CheckpointError> {
+    fn keep(&self, path: &Path, known: Option<&Stored>, tenure: Tenure) -> Result<Fingerprint, CheckpointError> {
         // Always read: a database that was begun anew gives old names to new files.
         let content = Fingerprint::of_file(path).map_err(|error| CheckpointError::refused("read", path, &error))?;
+        let known = known.filter(|known| known.tenure != tenure && known.content == content).map(piece_names);
         self.with_pieces(|there| {
-            let names = piece_names(&content);
-            let missing = (0..).zip(&names).filter(|(_, name)| !there.contains(*name));
-            let written = stream::iter(missing).map(|(number, name)| self.put_piece(path, number, name));
+            let names = piece_names(&Stored { tenure, content: content.clone() });
+            let missing = (0_u64..).zip(&names).filter(|(_, name)| !there.contains(*name));
+            let written = stream::iter(missing).map(async |(number, name)| match &known {
+                Some(known) if self.take_over_piece(&known[number as usize], name).await? => Ok(()),
+                _ => self.put_piece(path, number, name).await,
+            });
             self.bucket.block_on(written.buffer_unordered(PIECES_AT_ONCE).try_collect::<()>())?;
             there.extend(names);
             Ok(())
@@ -129,13 +140,8 @@ impl Place for Remote {
         Ok(())
     }
 
-    fn load(
-        &self,
-        content: &Fingerprint,
-        to: &Path,
-        output: &mut dyn Write,
-    ) -> Result<Result<(), String>, CheckpointError> {
-        let names = piece_names(content);
+    fn load(&self, stored: &Stored, to: &Path, output: &mut dyn Write) -> Result<Result<(), String>, CheckpointError> {
+        let names = piece_names(stored);
         let mut hashing = HashingWriter::new(output);
         let mut sound = Ok(());
         for name in &names {
@@ -146,20 +152,21 @@ impl Place for Remote {
             }
             self.bucket.fetch(&object, to, &mut hashing)?;
         }
-        let sound = sound.and_then(|()| compare(content, &hashing.finish().1));
+        let sound = sound.and_then(|()| compare(&stored.content, &hashing.finish().1));
         if sound.is_err() {
             self.set_aside(&names);
         }
         Ok(sound)
     }
 
-    fn retain(&self, used: &BTreeSet<Fingerprint>) -> Result<(), CheckpointError> {
+    fn retain(&self, used: &BTreeSet<Stored>, tenure: Tenure) -> Result<(), CheckpointError> {
         let used: BTreeSet<String> = used.iter().flat_map(piece_names).collect();
         self.with_pieces(|there| {
-            for name in there.iter().filter(|name| !used.contains(*name)) {
+            let outdated = |name: &String| !used.contains(name) && tenure.may_remove(name);
+            for name in there.iter().filter(|name| outdated(name)) {
                 self.bucket.delete(&self.bucket.object(&format!("{OBJECTS}/{name}"))?)?;
             }
-            there.retain(|name| used.contains(name));
+            there.retain(|name| !outdated(name));
             Ok(())
         })?;
         Ok(())

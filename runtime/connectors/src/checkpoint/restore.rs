@@ -73,7 +73,7 @@ impl Checkpoints {
         durable::remove_folder(&temporary).map_err(refused)?;
         durable::create_folders(&temporary).map_err(refused)?;
         for file in &manifest.files {
-            if let Err(error) = self.restore_file(epoch, file, &temporary) {
+            if let Err(error) = self.restore_file(&manifest, file, &temporary) {
                 durable::remove_folder(&temporary).map_err(refused)?;
                 return Err(error);
             }
@@ -85,19 +85,22 @@ impl Checkpoints {
     /// Verifies the checkpoint of `epoch` without restoring it.
     pub fn verify(&self, epoch: Epoch) -> Result<(), CheckpointError> {
         let manifest = self.whole_manifest(epoch)?;
-        manifest.files.iter().try_for_each(|file| self.copy_object(epoch, file, Path::new(&file.path), &mut io::sink()))
+        manifest.files.iter().try_for_each(|file| {
+            let mut nowhere = io::sink();
+            self.copy_object(&manifest, file, Path::new(&file.path), &mut nowhere)
+        })
     }
 
     fn whole_manifest(&self, epoch: Epoch) -> Result<Manifest, CheckpointError> {
         self.manifest(epoch)?.map_err(|detail| CheckpointError::Damaged(Damage { epoch, detail }))
     }
 
-    fn restore_file(&self, epoch: Epoch, file: &StoredFile, folder: &Path) -> Result<(), CheckpointError> {
+    fn restore_file(&self, manifest: &Manifest, file: &StoredFile, folder: &Path) -> Result<(), CheckpointError> {
         let path = folder.join(&file.path);
         let refused = |error: io::Error| CheckpointError::refused("restore", &path, &error);
         path.parent().map_or(Ok(()), durable::create_folders).map_err(refused)?;
         let mut output = File::create(&path).map_err(refused)?;
-        self.copy_object(epoch, file, &path, &mut output)?;
+        self.copy_object(manifest, file, &path, &mut output)?;
         output.sync_all().map_err(refused)?;
         path.parent().map_or(Ok(()), durable::sync_folder).map_err(refused)
     }
@@ -105,15 +108,16 @@ impl Checkpoints {
     /// Copies the content of `file`, which may turn out to be damaged only at its end.
     fn copy_object(
         &self,
-        epoch: Epoch,
+        manifest: &Manifest,
         file: &StoredFile,
         to: &Path,
         output: &mut dyn io::Write,
     ) -> Result<(), CheckpointError> {
-        let sound = self.place.load(&file.content, to, output)?;
+        let stored = manifest.stored(file);
+        let sound = self.place.load(&stored, to, output)?;
         sound.map_err(|what| {
-            let detail = format!("{} (stored as {}) {what}", file.path, object_name(&file.content));
-            CheckpointError::Damaged(Damage { epoch, detail })
+            let detail = format!("{} (stored as {}) {what}", file.path, object_name(&stored));
+            CheckpointError::Damaged(Damage { epoch: manifest.epoch, detail })
         })
     }
 }

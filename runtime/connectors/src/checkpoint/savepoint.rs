@@ -18,7 +18,7 @@ impl Checkpoints {
         }
         let Ok(mut manifest) = self.manifest(epoch)? else { return Ok(false) };
         manifest.name = name.map(str::to_owned);
-        self.place.write(&manifest_name(epoch), &manifest.to_bytes())?;
+        self.place.write(&manifest_name(epoch), &manifest.to_bytes(), self.tenure())?;
         if name.is_none() {
             self.prune()?;
         }
@@ -28,7 +28,7 @@ impl Checkpoints {
     /// Removes every checkpoint of a later epoch: nobody shall go on from there any more.
     pub fn forget_after(&self, epoch: Epoch) -> Result<(), CheckpointError> {
         // First, so that what is gone is not taken for lost.
-        self.place.write(NEWEST, Manifest::file_name(epoch).as_bytes())?;
+        self.place.write(NEWEST, Manifest::file_name(epoch).as_bytes(), self.tenure())?;
         let later: Vec<String> = self.epochs()?.into_iter().filter(|other| *other > epoch).map(manifest_name).collect();
         self.place.remove(&later)?;
         self.prune()

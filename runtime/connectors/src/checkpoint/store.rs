@@ -3,9 +3,8 @@
 use super::error::CheckpointError;
 use super::folder::Folder;
 use super::manifest::{Manifest, StoredFile};
-use super::place::{MANIFESTS, Place};
+use super::place::{MANIFESTS, Place, Stored, Tenure};
 use super::remote::Remote;
-use crate::durable::Fingerprint;
 use crate::fail_point::FailPoint;
 use crate::object_storage::ObjectStoreSettings;
 use crate::side_by_side::side_by_side;
@@ -72,7 +71,17 @@ pub struct CheckpointInfo {
 pub struct Checkpoints {
     pub(super) place: Box<dyn Place>,
     settings: CheckpointSettings,
+    ownership: Ownership,
     fail_point: FailPoint,
+}
+
+/// Who else may use the place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ownership {
+    /// Nobody.
+    Sole,
+    /// Processes that believe to own it, of which each has lost to those that came later.
+    Shared(Option<Tenure>),
 }
 
 impl Checkpoints {
@@ -100,7 +109,24 @@ impl Checkpoints {
             let message = format!("settings of the checkpoint store: {}", mistakes.join("; "));
             return Err(PortError::Stop(message).into());
         }
-        Ok(Self { place: place()?, settings, fail_point })
+        Ok(Self { place: place()?, settings, ownership: Ownership::Sole, fail_point })
+    }
+
+    /// The same where other processes may believe that the place is theirs, or come to own it. What they still need then
+    /// stays, whatever this one does late: each stores content of its own, and removes nothing of those behind it.
+    ///
+    /// The first checkpoint that is saved, and each later one, must be of an epoch that this process alone has decided.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { ownership: Ownership::Shared(None), ..self }
+    }
+
+    /// Whose what is written is.
+    pub(super) fn tenure(&self) -> Tenure {
+        match self.ownership {
+            Ownership::Sole | Ownership::Shared(None) => Tenure::SOLE,
+            Ownership::Shared(Some(tenure)) => tenure,
+        }
     }
 
     /// Every checkpoint, oldest first.
@@ -146,30 +172,37 @@ impl Checkpoints {
         }))
     }
 
-    fn save_files(&self, epoch: Epoch, folder: &Path) -> Result<(), CheckpointError> {
+    fn save_files(&mut self, epoch: Epoch, folder: &Path) -> Result<(), CheckpointError> {
         (self.fail_point)(BEFORE);
+        if self.ownership == Ownership::Shared(None) {
+            self.ownership = Ownership::Shared(Some(Tenure(epoch.0)));
+        }
+        let tenure = self.tenure();
         let known = self.newest_contents()?;
         let paths = files_below(folder).map_err(|error| CheckpointError::refused("list", folder, &error))?;
         let kept = side_by_side(paths, |_, path| {
-            let content = self.place.keep(&folder.join(&path), known.get(&path))?;
+            let content = self.place.keep(&folder.join(&path), known.get(&path), tenure)?;
             Ok(StoredFile { path, content })
         });
         let files = kept.into_iter().collect::<Result<Vec<_>, CheckpointError>>()?;
         self.place.sync()?;
         (self.fail_point)(FILES_COPIED);
-        self.place.write(&manifest_name(epoch), &Manifest::new(epoch, files).to_bytes())?;
-        self.place.write(NEWEST, Manifest::file_name(epoch).as_bytes())?;
+        self.place.write(&manifest_name(epoch), &Manifest::new(epoch, tenure, files).to_bytes(), tenure)?;
+        // Whoever is late is not the last.
+        if self.epochs()?.last() == Some(&epoch) {
+            self.place.write(NEWEST, Manifest::file_name(epoch).as_bytes(), tenure)?;
+        }
         (self.fail_point)(MANIFEST_WRITTEN);
         self.prune()?;
         (self.fail_point)(PRUNED);
         Ok(())
     }
 
-    /// What the files of the newest readable checkpoint held, by path.
-    fn newest_contents(&self) -> Result<BTreeMap<String, Fingerprint>, CheckpointError> {
+    /// What the files of the newest readable checkpoint are stored as, by path.
+    fn newest_contents(&self) -> Result<BTreeMap<String, Stored>, CheckpointError> {
         for epoch in self.epochs()?.into_iter().rev() {
             if let Ok(manifest) = self.manifest(epoch)? {
-                return Ok(manifest.files.into_iter().map(|file| (file.path, file.content)).collect());
+                return Ok(manifest.files.iter().map(|file| (file.path.clone(), manifest.stored(file))).collect());
             }
         }
         Ok(BTreeMap::new())
@@ -180,6 +213,12 @@ impl Checkpoints {
     /// Only readable checkpoints count as kept, so damaged ones never push a good one out; they go when they are older
     /// than everything kept. Named checkpoints stay and do not count.
     pub(super) fn prune(&self) -> Result<(), CheckpointError> {
+        let tenure = match self.ownership {
+            Ownership::Sole => Tenure(u64::MAX),
+            Ownership::Shared(Some(tenure)) => tenure,
+            // It has decided nothing yet: whatever is there is somebody else's.
+            Ownership::Shared(None) => return Ok(()),
+        };
         let mut kept = 0;
         let (mut used, mut outdated) = (BTreeSet::new(), Vec::new());
         for epoch in self.epochs()?.into_iter().rev() {
@@ -190,10 +229,10 @@ impl Checkpoints {
                 continue;
             }
             kept += usize::from(manifest.is_some() && !named);
-            used.extend(manifest.into_iter().flat_map(|manifest| manifest.files).map(|file| file.content));
+            used.extend(manifest.iter().flat_map(|manifest| manifest.files.iter().map(|file| manifest.stored(file))));
         }
         self.place.remove(&outdated)?;
-        self.place.retain(&used)
+        self.place.retain(&used, tenure)
     }
 }
 

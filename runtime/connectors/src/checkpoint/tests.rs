@@ -51,7 +51,7 @@ fn image_entries(root: &Path, folder: &Path) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-struct Fixture {
+pub(super) struct Fixture {
     folder: tempfile::TempDir,
     /// The object store with the checkpoints; without one they lie in the folder.
     remote: Option<S3Server>,
@@ -63,7 +63,7 @@ impl Fixture {
     }
 
     /// One over a folder and one over a real S3 protocol.
-    fn both() -> [Self; 2] {
+    pub(super) fn both() -> [Self; 2] {
         let remote = Self { remote: Some(S3Server::start()), ..Self::new() };
         [Self::new(), remote]
     }
@@ -91,7 +91,11 @@ impl Fixture {
     }
 
     fn store_with(&self, fail_point: fail_point::FailPoint) -> Checkpoints {
-        let settings = CheckpointSettings::default();
+        self.store_that_keeps(CheckpointSettings::default().keep, fail_point)
+    }
+
+    pub(super) fn store_that_keeps(&self, keep: usize, fail_point: fail_point::FailPoint) -> Checkpoints {
+        let settings = CheckpointSettings { keep };
         match &self.remote {
             None => Checkpoints::open(&self.checkpoints(), settings, fail_point),
             Some(server) => Checkpoints::open_store(&server.settings(), settings, fail_point),
@@ -99,18 +103,18 @@ impl Fixture {
         .unwrap()
     }
 
-    fn checkpoints(&self) -> PathBuf {
+    pub(super) fn checkpoints(&self) -> PathBuf {
         self.remote.as_ref().map_or_else(|| self.folder.path().join("checkpoints"), S3Server::objects)
     }
 
-    fn save(&self, store: &mut Checkpoints, epoch: u64) {
+    pub(super) fn save(&self, store: &mut Checkpoints, epoch: u64) {
         let snapshot = tempfile::tempdir_in(self.folder.path()).unwrap();
         write_image(snapshot.path(), &image(epoch));
         store.save(Epoch(epoch), snapshot.path()).unwrap();
     }
 
     /// Restores the newest: the epoch, and the epochs found damaged. Checks that the content is that of the epoch.
-    fn restored(&self) -> (u64, Vec<u64>) {
+    pub(super) fn restored(&self) -> (u64, Vec<u64>) {
         let into = self.folder.path().join("restored");
         let restored = self.store().restore_newest(&into).unwrap().unwrap();
         assert_eq!(read_image(&into), image(restored.epoch.0));
@@ -390,6 +394,11 @@ fn of_two_who_decide_one_epoch_one_has_lost() {
         one.append(Epoch(1), b"by one").unwrap();
         // An answer that was lost: the same record once more.
         one.append(Epoch(1), b"by one").unwrap();
+        let error = other.append(Epoch(1), b"by one").unwrap_err().to_string();
+        assert!(
+            error.contains("another process has decided epoch 1"),
+            "{place}: the same words are not the same: {error}"
+        );
         let error = other.append(Epoch(1), b"by the other").unwrap_err().to_string();
         assert!(error.contains("another process has decided epoch 1"), "{place}: {error}");
         let mut other = open();

@@ -39,6 +39,7 @@ impl Engine {
             };
             let record = record.encode();
             retry(patience, || log.append(number, &record))?;
+            self.has_decided = true;
         }
         (self.hook)(fail_point::LOGGED);
         let ended = self.commit_state(number, &handles)?;
@@ -115,7 +116,8 @@ impl Engine {
     fn checkpoint(&mut self, number: Epoch) -> Result<(), EngineError> {
         let every = self.settings.checkpoint_every;
         let due = every > 0 && number.0.is_multiple_of(every) || self.progress.finished;
-        if due { self.checkpoint_now(number) } else { Ok(()) }
+        let may = !self.settings.shared || self.has_decided;
+        if due && may { self.checkpoint_now(number) } else { Ok(()) }
     }
 
     /// Keeps an image of the last commit, which is that of epoch `number`.

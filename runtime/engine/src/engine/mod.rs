@@ -67,6 +67,9 @@ pub struct EngineSettings {
     pub rows_from_elsewhere: bool,
     /// Epochs between checkpoints; 0: none.
     pub checkpoint_every: u64,
+    /// Whether other processes may believe to run the job, too. Then a checkpoint is kept only of an epoch that this one
+    /// has decided: nobody else keeps one of that.
+    pub shared: bool,
     /// Where the image for a checkpoint is made, on the file system of the state.
     pub snapshot_folder: PathBuf,
     /// How long a port that may recover is tried again.
@@ -143,6 +146,8 @@ pub struct Engine {
     poison: Vec<u32>,
     /// The epoch of the last checkpoint of this run; 0 before it.
     checkpointed: Epoch,
+    /// Whether the tick log has taken an epoch from this run.
+    has_decided: bool,
     epoch: OpenEpoch,
     /// Epochs that are run again, with their sinks' handles; rows don't leave.
     replay: std::collections::VecDeque<EpochRecord>,
@@ -236,6 +241,7 @@ impl Engine {
             watermarks: progress.watermarks(settings.watermark_bound_ms),
             poison: held_poison(&job, &progress),
             checkpointed: Epoch(0),
+            has_decided: false,
             epoch: OpenEpoch { changes, dropped, ..OpenEpoch::new(Epoch(progress.epoch.0 + 1)) },
             replay: replay.into(),
             events: Table::events(),
@@ -352,7 +358,9 @@ impl Engine {
         if !self.replay.is_empty() {
             return Ok(self.progress);
         }
-        if !self.at_epoch_boundary() {
+        // What this run has not decided may be somebody else's to keep by now; an epoch of its own, if only an empty one,
+        // says that it is not.
+        if !self.at_epoch_boundary() || self.settings.shared && !self.has_decided {
             self.commit()?;
         }
         let number = self.progress.epoch;

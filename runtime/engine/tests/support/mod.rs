@@ -232,6 +232,7 @@ impl World {
                 archive: true,
                 rows_from_elsewhere: false,
                 checkpoint_every: 0,
+                shared: false,
                 snapshot_folder: "unused".into(),
                 patience: Patience::default(),
             },

@@ -143,6 +143,7 @@ fn engine_settings(events: &EventFile, settings: &TrialSettings) -> EngineSettin
         archive: false,
         rows_from_elsewhere: false,
         checkpoint_every: 0,
+        shared: false,
         snapshot_folder: PathBuf::new(),
         patience: Patience::default(),
     }

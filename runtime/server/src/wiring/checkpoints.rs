@@ -22,10 +22,12 @@ pub(super) struct JobCheckpoints {
 /// The checkpoints of a job, where it keeps them.
 pub(super) fn open(config: &Config, hook: Hook) -> Result<Checkpoints, CheckpointError> {
     let settings = CheckpointSettings { keep: config.checkpoint.keep };
-    match &config.checkpoint.store {
+    let opened = match &config.checkpoint.store {
         None => Checkpoints::open(&config.checkpoints(), settings, hook),
         Some(store) => Checkpoints::open_store(store, settings, hook),
-    }
+    };
+    // Who owned a piece before may not have heard yet that it has lost it.
+    Ok(if config.piece.is_some() { opened?.shared() } else { opened? })
 }
 
 impl JobCheckpoints {

@@ -206,6 +206,7 @@ pub(crate) fn engine_settings(config: &Config, snapshot_folder: &Path) -> Engine
             || config.piece.is_some() && config.job.cleanse,
         rows_from_elsewhere: config.piece.is_some(),
         checkpoint_every: config.checkpoint.every,
+        shared: config.piece.is_some(),
         snapshot_folder: snapshot_folder.to_owned(),
         patience: Patience::new(config.job.patience),
     }

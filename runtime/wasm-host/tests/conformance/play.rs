@@ -57,6 +57,7 @@ pub fn play(case: &Case, descriptor: &Descriptor, guests: Arc<dyn GuestFactory>)
             archive: false,
             rows_from_elsewhere: false,
             checkpoint_every: 0,
+            shared: false,
             snapshot_folder: "unused".into(),
             patience: Patience::default(),
         },

@@ -17,6 +17,7 @@ use crate::object_storage::{Bucket, ObjectStoreSettings};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tidemark_engine::ids::Epoch;
@@ -47,8 +48,8 @@ trait Records: Send {
 /// A tick log of one object an epoch.
 pub struct StoreTickLog {
     records: Box<dyn Records>,
-    /// Whether an epoch's first record stands, whoever wrote it.
-    exclusive: bool,
+    /// Where an epoch's first record stands, whoever wrote it: what tells this writer's records from those of others.
+    mark: Option<[u8; 8]>,
     /// Epochs that have a record.
     epochs: BTreeSet<Epoch>,
 }
@@ -59,7 +60,7 @@ impl StoreTickLog {
     /// # Errors
     /// [`PortError`] for wrong settings, and a store that cannot be reached.
     pub fn open(settings: &ObjectStoreSettings) -> Result<Self, PortError> {
-        Self::over(Box::new(Bucket::open(settings)?), false)
+        Self::over(Box::new(Bucket::open(settings)?), None)
     }
 
     /// The same for several processes, of which only one may decide an epoch.
@@ -67,7 +68,7 @@ impl StoreTickLog {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_shared(settings: &ObjectStoreSettings) -> Result<Self, PortError> {
-        Self::over(Box::new(Bucket::open(settings)?), true)
+        Self::over(Box::new(Bucket::open(settings)?), Some(random()))
     }
 
     /// The same in a folder that several machines see.
@@ -77,12 +78,13 @@ impl StoreTickLog {
     pub fn open_shared_folder(folder: &Path) -> Result<Self, PortError> {
         let folder = folder.join(TICKS);
         durable::create_folders(&folder).map_err(|error| durable::port_error("create", &folder, &error))?;
-        Self::over(Box::new(Folder(folder)), true)
+        let mark = random();
+        Self::over(Box::new(Folder { folder, mark: u64::from_le_bytes(mark) }), Some(mark))
     }
 
-    fn over(records: Box<dyn Records>, exclusive: bool) -> Result<Self, PortError> {
+    fn over(records: Box<dyn Records>, mark: Option<[u8; 8]>) -> Result<Self, PortError> {
         let epochs = records.names()?.iter().filter_map(|name| epoch_of_name(name)).collect();
-        Ok(Self { records, exclusive, epochs })
+        Ok(Self { records, mark, epochs })
     }
 
     /// The epoch of the last record.
@@ -147,11 +149,14 @@ impl TickLog for StoreTickLog {
                 "a tick log record takes {requested} bytes, limit {LARGEST_RECORD}: make epochs shorter"
             )));
         }
-        let content = frame(epoch, record);
-        if self.exclusive {
-            self.decide(epoch, content)?;
-        } else {
-            self.records.replace(&name_of(epoch), content)?;
+        let mut content = frame(epoch, record);
+        match self.mark {
+            Some(mark) => {
+                // Behind the frame, where no reader looks: two who decide the same are two.
+                content.extend_from_slice(&mark);
+                self.decide(epoch, content)?;
+            }
+            None => self.records.replace(&name_of(epoch), content)?,
         }
         self.epochs.insert(epoch);
         Ok(())
@@ -210,8 +215,17 @@ impl Records for Bucket {
     }
 }
 
+/// What no other writer has.
+fn random() -> [u8; 8] {
+    RandomState::new().hash_one(std::process::id()).to_le_bytes()
+}
+
 /// A folder that several processes see.
-struct Folder(PathBuf);
+struct Folder {
+    folder: PathBuf,
+    /// In names of files that are being written: no other process has it.
+    mark: u64,
+}
 
 impl Folder {
     /// Writes a file beside, under a name that no other process uses, then does with it what `place` says.
@@ -221,30 +235,30 @@ impl Folder {
         content: &[u8],
         place: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
     ) -> std::io::Result<()> {
-        let partial = self.0.join(format!("{name}.{}.partial", std::process::id()));
+        let partial = self.folder.join(format!("{name}.{:016x}.partial", self.mark));
         let mut file = File::create(&partial)?;
         file.write_all(content)?;
         file.sync_all()?;
-        let placed = place(&partial, &self.0.join(name));
+        let placed = place(&partial, &self.folder.join(name));
         match fs::remove_file(&partial) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        placed.and_then(|()| durable::sync_folder(&self.0))
+        placed.and_then(|()| durable::sync_folder(&self.folder))
     }
 
     fn refused(&self, action: &str, name: &str, error: &std::io::Error) -> PortError {
-        durable::port_error(action, &self.0.join(name), error)
+        durable::port_error(action, &self.folder.join(name), error)
     }
 }
 
 impl Records for Folder {
     fn names(&self) -> Result<Vec<String>, PortError> {
-        durable::entries(&self.0).map_err(|error| durable::port_error("list", &self.0, &error))
+        durable::entries(&self.folder).map_err(|error| durable::port_error("list", &self.folder, &error))
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
-        match fs::read(self.0.join(name)) {
+        match fs::read(self.folder.join(name)) {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.refused("read", name, &error)),
@@ -266,11 +280,11 @@ impl Records for Folder {
     }
 
     fn remove(&self, name: &str) -> Result<(), PortError> {
-        let removed = durable::remove_file(&self.0.join(name));
+        let removed = durable::remove_file(&self.folder.join(name));
         removed.map_err(|error| self.refused("remove", name, &error))
     }
 
     fn describe(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
+        self.folder.join(name).display().to_string()
     }
 }
