@@ -281,24 +281,27 @@ pub struct SavepointArguments {
     /// The data folder, where it is not the configured one.
     #[arg(long, value_name = "DIR", global = true)]
     pub data: Option<PathBuf>,
+    /// The job, where it runs.
+    #[command(flatten)]
+    pub server: ServerArguments,
 }
 
 /// What can be done with savepoints.
 #[derive(Debug, Subcommand)]
 pub enum SavepointCommand {
-    /// Keep the state as it is.
+    /// Keep the state as it is; of a running job, as it is behind the next epoch.
     Create {
         /// Its name.
         name: String,
-        /// The configuration, a TOML file.
-        config: PathBuf,
+        /// The configuration of a job that is stopped, a TOML file. Without it, the running job at --url is asked.
+        config: Option<PathBuf>,
     },
     /// List those that are kept.
     List {
-        /// The configuration, a TOML file.
-        config: PathBuf,
+        /// The configuration, a TOML file. Without it, the running job at --url is asked.
+        config: Option<PathBuf>,
     },
-    /// Make one the state of the job: what came later is forgotten, and read again.
+    /// Make one the state of a job that is stopped: what came later is forgotten, and read again.
     Restore {
         /// Its name.
         name: String,
@@ -309,8 +312,8 @@ pub enum SavepointCommand {
     Remove {
         /// Its name.
         name: String,
-        /// The configuration, a TOML file.
-        config: PathBuf,
+        /// The configuration of a job that is stopped, a TOML file. Without it, the running job at --url is asked.
+        config: Option<PathBuf>,
     },
 }
 

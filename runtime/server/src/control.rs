@@ -1,9 +1,11 @@
 //! The way from requests to the running job: orders wait for the moment between two ticks, and what the job runs is there
 //! to be looked at without asking it.
 
+use crate::savepoint::running::{SavepointError, Wanted};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
+use tidemark_connectors::checkpoint::CheckpointInfo;
 use tidemark_engine::deployment::{Change, ChangeError, Deployment};
 use tidemark_engine::descriptor::OutputColumn;
 use tidemark_engine::progress::{Progress, StageRecord};
@@ -49,8 +51,18 @@ impl JobView {
     }
 }
 
-/// A change that somebody asks for.
-pub struct Order {
+/// What somebody asks for.
+#[derive(Debug)]
+pub enum Order {
+    /// A change of the metrics.
+    Change(ChangeOrder),
+    /// A savepoint, behind the next epoch.
+    Savepoint(Wanted),
+}
+
+/// A change of the metrics.
+#[derive(Debug)]
+pub struct ChangeOrder {
     /// What is to change, all of it or nothing.
     pub changes: Vec<Change>,
     /// Told what came of it: how long it held processing up, in nanoseconds.
@@ -61,7 +73,7 @@ pub struct Order {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotTaken {
     /// Too many wait.
-    #[error("{WAITING} changes are waiting already: come back")]
+    #[error("{WAITING} orders are waiting already: come back")]
     Busy,
     /// The job is not running.
     #[error("the job is not running")]
@@ -99,11 +111,25 @@ impl Control {
     /// Asks for a change. The answer comes when it is committed, or refused.
     pub fn change(&self, changes: Vec<Change>) -> Result<oneshot::Receiver<Result<u64, ChangeError>>, NotTaken> {
         let (reply, answer) = oneshot::channel();
-        match self.orders.try_send(Order { changes, reply }) {
-            Ok(()) => Ok(answer),
-            Err(TrySendError::Full(_)) => Err(NotTaken::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(NotTaken::Stopped),
-        }
+        self.send(Order::Change(ChangeOrder { changes, reply }))?;
+        Ok(answer)
+    }
+
+    /// Asks for a savepoint. The answer comes when it is kept, or cannot be.
+    pub fn savepoint(
+        &self,
+        name: String,
+    ) -> Result<oneshot::Receiver<Result<CheckpointInfo, SavepointError>>, NotTaken> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Order::Savepoint(Wanted { name, reply }))?;
+        Ok(answer)
+    }
+
+    fn send(&self, order: Order) -> Result<(), NotTaken> {
+        self.orders.try_send(order).map_err(|error| match error {
+            TrySendError::Full(_) => NotTaken::Busy,
+            TrySendError::Disconnected(_) => NotTaken::Stopped,
+        })
     }
 }
 

@@ -5,9 +5,11 @@ use crate::catalogue::{JobCatalogue, read_request, renamed};
 use crate::config::Config;
 use crate::control::{Control, JobView, NotTaken};
 use crate::modules::{OciRegistry, Registry};
+use crate::savepoint::running::{SavepointError, Savepoints};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
+use tidemark_connectors::checkpoint::CheckpointInfo;
 use tidemark_connectors::module_store::ModuleStoreError;
 use tidemark_connectors::sink::kafka;
 use tidemark_engine::deployment::{Change, ChangeError, Deployment, Origin, PastWanted};
@@ -68,6 +70,7 @@ pub struct Operator {
     catalogue: Arc<JobCatalogue>,
     config: Arc<Config>,
     store: Arc<dyn RowStore>,
+    savepoints: Savepoints,
 }
 
 impl Operator {
@@ -79,8 +82,9 @@ impl Operator {
         catalogue: Arc<JobCatalogue>,
         config: Arc<Config>,
         store: Arc<dyn RowStore>,
+        savepoints: Savepoints,
     ) -> Self {
-        Self { control, registry, catalogue, config, store }
+        Self { control, registry, catalogue, config, store, savepoints }
     }
 
     /// What the job runs.
@@ -99,6 +103,18 @@ impl Operator {
     #[must_use]
     pub fn oci_registries(&self) -> &[OciRegistry] {
         &self.config.modules.registries
+    }
+
+    /// The savepoints.
+    #[must_use]
+    pub fn savepoints(&self) -> &Savepoints {
+        &self.savepoints
+    }
+
+    /// Keeps the state of the job under a name.
+    pub async fn keep(&self, name: String) -> Result<CheckpointInfo, SavepointError> {
+        let answer = self.control.savepoint(name)?;
+        answer.await.unwrap_or(Err(SavepointError::Unanswered))
     }
 
     /// The metric of a deployment.

@@ -1,9 +1,12 @@
-//! Savepoints: the state of a job that does not run, under a name, to come back to: with another number of workers, with
-//! other metrics, or because what came since was wrong.
+//! Savepoints: the state of a job under a name, to come back to: with another number of workers, with other metrics, or
+//! because what came since was wrong. Here of a job that does not run, which alone can come back to one; [`running`] takes
+//! them of one that does.
 //!
 //! A savepoint is a checkpoint that is kept until it is removed. Coming back to one makes it the job's state; what was
 //! decided later is forgotten, its rows are removed from the sinks when the job starts, and the source is read again from
 //! there. The tick log is kept from the oldest savepoint on, so a state that is lost later can still be made again.
+
+pub mod running;
 
 use crate::config::Config;
 use crate::config::paths::check_name;
@@ -11,9 +14,9 @@ use crate::wiring;
 use anyhow::{Context as _, bail};
 use std::fs;
 use std::path::Path;
-use tidemark_connectors::checkpoint::{CheckpointInfo, Checkpoints};
+use tidemark_connectors::checkpoint::{CheckpointInfo, Checkpoints, NotKept};
 use tidemark_engine::ids::Epoch;
-use tidemark_engine::ports::{CheckpointStore as _, StateBackend as _};
+use tidemark_engine::ports::StateBackend as _;
 use tidemark_engine::progress::Progress;
 use tidemark_state::{RocksState, StateSettings};
 
@@ -24,7 +27,7 @@ pub fn create(config: &Config, name: &str) -> anyhow::Result<Epoch> {
     }
     let mut checkpoints = wiring::open_checkpoints(config)?;
     if let Some(taken) = find(&checkpoints, name)? {
-        bail!("there is a savepoint {name} already, of epoch {}: remove it, or choose another name", taken.epoch);
+        bail!(NotKept::NameTaken { name: name.to_owned(), epoch: taken.epoch });
     }
     if wiring::is_recovering(config) {
         bail!("the job was recovering when it stopped: run it until it has caught up, then take the savepoint");
@@ -34,18 +37,13 @@ pub fn create(config: &Config, name: &str) -> anyhow::Result<Epoch> {
     }
     let state = open_state(config)?;
     let epoch = Progress::load(&state)?.context("the job has committed nothing yet: there is nothing to keep")?.epoch;
-    if !checkpoints.rename(epoch, Some(name))? {
-        let image = config.data.dir.join(format!("snapshot.e{:012}", epoch.0));
+    if !checkpoints.name(epoch, name)? {
+        let image = wiring::savepoint_image(&config.data.dir, epoch);
+        remove_folder(&image)?;
         state.snapshot(&image)?;
-        let saved = checkpoints.save(epoch, &image);
-        fs::remove_dir_all(&image).with_context(|| format!("cannot remove {}", image.display()))?;
+        let saved = checkpoints.save_as(name, epoch, &image);
+        remove_folder(&image)?;
         saved?;
-        if !checkpoints.rename(epoch, Some(name))? {
-            bail!(
-                "the checkpoint of epoch {epoch} was saved and is not there: look at {}",
-                config.checkpoints().display()
-            );
-        }
     }
     Ok(epoch)
 }
@@ -100,19 +98,27 @@ fn find(checkpoints: &Checkpoints, name: &str) -> anyhow::Result<Option<Checkpoi
 
 fn named(checkpoints: &Checkpoints, name: &str) -> anyhow::Result<CheckpointInfo> {
     let Some(found) = find(checkpoints, name)? else {
-        let all: Vec<String> = checkpoints.savepoints()?.into_iter().filter_map(|savepoint| savepoint.name).collect();
-        if all.is_empty() {
-            bail!("there is no savepoint {name}, nor any other");
-        }
-        bail!("there is no savepoint {name}; there are {}", all.join(", "));
+        bail!(no_savepoint(name, &checkpoints.savepoints()?));
     };
     Ok(found)
+}
+
+/// What to say where there is no savepoint `name`.
+fn no_savepoint(name: &str, all: &[CheckpointInfo]) -> String {
+    let names: Vec<&str> = all.iter().filter_map(|savepoint| savepoint.name.as_deref()).collect();
+    match names.is_empty() {
+        true => format!("there is no savepoint {name}, nor any other"),
+        false => format!("there is no savepoint {name}; there are {}", names.join(", ")),
+    }
 }
 
 fn open_state(config: &Config) -> anyhow::Result<RocksState> {
     let settings = StateSettings { path: config.data.state(), ..config.state.clone() };
     RocksState::open(&settings, config.job.key_groups)
-        .context("the state cannot be opened: a job that runs has it; stop that first (SIGTERM)")
+        .context(
+            "the state cannot be opened: a job that runs has it; stop that first (SIGTERM). A savepoint of a running job is \
+             taken with --url and without a configuration",
+        )
 }
 
 fn remove_folder(folder: &Path) -> anyhow::Result<()> {

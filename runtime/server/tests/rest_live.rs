@@ -310,6 +310,9 @@ fn examples(service: &Service) -> Vec<(&'static str, &'static str, Answer)> {
         get("/api/v1/metrics/{metric}/state", "/api/v1/metrics/prompt-to-first-frame/state?key=open"),
         get("/api/v1/pipeline", "/api/v1/pipeline"),
         get("/api/v1/nodes", "/api/v1/nodes"),
+        ("post", "/api/v1/savepoints", service.post("/api/v1/savepoints", &json!({ "name": "now" }))),
+        get("/api/v1/savepoints", "/api/v1/savepoints"),
+        ("delete", "/api/v1/savepoints/{name}", service.ask("DELETE", "/api/v1/savepoints/now", &[], b"")),
         get("/api/v1/dead-letters", "/api/v1/dead-letters"),
         ("post", "/api/v1/sql", service.post("/api/v1/sql", &sql)),
         (

@@ -3,9 +3,13 @@
 
 mod support;
 
-use std::fs;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 use support::job::{TIDEMARK, metrics_folder, output_tree};
 use support::{Run, text, tidemark, tidemark_in};
 
@@ -16,9 +20,13 @@ struct Job {
 
 impl Job {
     fn new() -> Self {
+        Self::of("8000")
+    }
+
+    fn of(count: &str) -> Self {
         let job = Self { folder: tempfile::tempdir().expect("a folder") };
         let events = job.folder.path().join("events.ndjson");
-        tidemark(&["generate", "--events", "8000", "--streams", "20", "--out", text(&events)]).fine();
+        tidemark(&["generate", "--events", count, "--streams", "20", "--out", text(&events)]).fine();
         let metrics = metrics_folder();
         let metric = |name: &str| {
             format!("[[metric]]\nname = \"{name}\"\nmodule = {:?}\n", metrics.join(format!("{name}.wasm")))
@@ -51,9 +59,35 @@ impl Job {
         tidemark_in(self.folder.path(), &[&["savepoint"], arguments, &["job.toml", "--data", data]].concat())
     }
 
+    /// The same job, with its input on standard input and an API: `fed.toml`.
+    fn to_be_fed(&self) {
+        let config = fs::read_to_string(self.data("job.toml")).expect("readable");
+        let fed = config.replace("kind = \"file\"\npath = \"events.ndjson\"", "kind = \"stdin\"");
+        // A merged file with rows of before and after could not be cut.
+        let more = "[http]\nlisten = \"127.0.0.1:0\"\n[sink.parquet]\ncompaction = { files = 0 }\n";
+        fs::write(self.data("fed.toml"), format!("{more}{fed}")).expect("written");
+    }
+
+    fn fed(&self, data: &str, workers: &str) -> Command {
+        let mut command = Command::new(TIDEMARK);
+        command.args(["run", "fed.toml", "--data", data, "--log-format", "json"]).current_dir(self.folder.path());
+        command.env("TIDEMARK_WORKERS", workers).env_remove("TIDEMARK_KILL_AT");
+        command
+    }
+
+    fn feed_whole(&self, data: &str, workers: &str) -> Run {
+        let events = File::open(self.data("events.ndjson")).expect("opens");
+        Run::from(self.fed(data, workers).stdin(events).output().expect("the binary starts"))
+    }
+
     #[track_caller]
     fn assert_undisturbed(&self, data: &str) {
-        let (found, expected) = (output_tree(&self.data(data)), output_tree(&self.data("undisturbed")));
+        self.assert_same(data, "undisturbed");
+    }
+
+    #[track_caller]
+    fn assert_same(&self, data: &str, other: &str) {
+        let (found, expected) = (output_tree(&self.data(data)), output_tree(&self.data(other)));
         assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
         assert!(found == expected, "the files differ");
     }
@@ -90,6 +124,68 @@ fn a_job_goes_back_to_a_savepoint_and_comes_to_the_same_files() {
         job.assert_undisturbed(data);
         job.savepoint(data, &["remove", "before"]).fine();
         assert_refused(&job.savepoint(data, &["restore", "before"]), &["there is no savepoint before"]);
+    }
+}
+
+#[test]
+fn a_savepoint_of_a_running_job_is_come_back_to() {
+    let job = Job::of("30000");
+    job.to_be_fed();
+    job.feed_whole("whole", "1").fine();
+    let mut running = job.fed("live", "1").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let url = format!("http://{}", address(&mut running));
+    let ask =
+        |arguments: &[&str]| tidemark_in(job.folder.path(), &[&["savepoint"], arguments, &["--url", &url]].concat());
+    assert_refused(&ask(&["create", "No Name"]), &["is not a name"]);
+    // It is taken while events flow: some more of them for as long as it is not kept.
+    let events = fs::read(job.data("events.ndjson")).expect("readable");
+    let lines: Vec<&[u8]> = events.split_inclusive(|byte| *byte == b'\n').collect();
+    let mut input = running.stdin.take().expect("piped");
+    let mut chunks = lines[..29_000].chunks(250);
+    let (kept, answer) = channel();
+    let made = std::thread::scope(|scope| {
+        scope.spawn(|| kept.send(ask(&["create", "meanwhile"])));
+        loop {
+            input.write_all(&chunks.next().expect("it is kept before the end").concat()).expect("it reads");
+            if let Ok(made) = answer.recv_timeout(Duration::from_millis(50)) {
+                return made.fine();
+            }
+        }
+    });
+    assert!(made.stdout.starts_with("savepoint meanwhile: the state of epoch "), "{made:#?}");
+    assert!(ask(&["list"]).fine().stdout.starts_with("meanwhile"));
+    assert_refused(&ask(&["create", "meanwhile"]), &["already", "another name"]);
+    assert_refused(&ask(&["remove", "never"]), &["there are meanwhile"]);
+    input.write_all(&chunks.flatten().copied().collect::<Vec<_>>().concat()).expect("it reads");
+    assert_refused(
+        &tidemark_in(job.folder.path(), &["savepoint", "restore", "meanwhile", "fed.toml", "--data", "live"]),
+        &["a job that runs has it"],
+    );
+    // As a power cut would.
+    running.kill().expect("it runs");
+    running.wait().expect("a child");
+    for workers in ["2", "1"] {
+        tidemark_in(job.folder.path(), &["savepoint", "restore", "meanwhile", "fed.toml", "--data", "live"]).fine();
+        job.feed_whole("live", workers).fine();
+        job.assert_same("live", "whole");
+    }
+    // What it needs to be looked at is there, too: the ticks since.
+    let verified =
+        tidemark_in(job.folder.path(), &["verify", "fed.toml", "--metric", "jitter-coefficient", "--data", "live"]);
+    assert_eq!(verified.code, Some(0), "{verified:#?}");
+}
+
+/// Where a job listens that logs to a pipe, which is read on from then on.
+fn address(running: &mut Child) -> String {
+    let mut log = BufReader::new(running.stderr.take().expect("piped"));
+    loop {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).expect("readable") > 0, "it ended before it listened");
+        let record: Value = serde_json::from_str(&line).unwrap_or_default();
+        if record["message"] == "serving the API" {
+            std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+            return record["address"].as_str().expect("an address").to_owned();
+        }
     }
 }
 

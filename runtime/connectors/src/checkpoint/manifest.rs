@@ -36,8 +36,8 @@ pub(super) struct StoredFile {
 }
 
 impl Manifest {
-    pub(super) fn new(epoch: Epoch, tenure: Tenure, files: Vec<StoredFile>) -> Self {
-        Self { format: FORMAT, epoch, name: None, tenure, files, checksum: String::new() }
+    pub(super) fn new(epoch: Epoch, name: Option<&str>, tenure: Tenure, files: Vec<StoredFile>) -> Self {
+        Self { format: FORMAT, epoch, name: name.map(str::to_owned), tenure, files, checksum: String::new() }
     }
 
     /// What a file of it is stored as.

@@ -36,5 +36,6 @@ pub mod tick_log;
 pub use error::CheckpointError;
 pub use on_thread::CheckpointsOnThread;
 pub use restore::{Damage, Restored};
+pub use savepoint::NotKept;
 pub use store::{CheckpointInfo, CheckpointSettings, Checkpoints, FAIL_POINTS};
 pub use tick_log::{StoreTickLog, TickLog};

@@ -3,12 +3,57 @@
 use super::error::CheckpointError;
 use super::manifest::Manifest;
 use super::store::{CheckpointInfo, Checkpoints, NEWEST, manifest_name};
+use std::path::Path;
 use tidemark_engine::ids::Epoch;
+
+/// Why a savepoint is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum NotKept {
+    /// Another one has the name.
+    #[error("there is a savepoint {name} already, of epoch {epoch}: remove it, or choose another name")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// What it is of.
+        epoch: Epoch,
+    },
+    /// The epoch has a name already.
+    #[error("epoch {epoch} is kept already, as savepoint {name}, and nothing was committed since")]
+    EpochTaken {
+        /// Its name.
+        name: String,
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] CheckpointError),
+}
 
 impl Checkpoints {
     /// The savepoints, oldest first.
     pub fn savepoints(&self) -> Result<Vec<CheckpointInfo>, CheckpointError> {
         Ok(self.list()?.into_iter().filter(|checkpoint| checkpoint.name.is_some()).collect())
+    }
+
+    /// Makes the checkpoint of `epoch` the savepoint `name`. False where there is no such checkpoint, or none that can be read.
+    ///
+    /// # Errors
+    /// [`NotKept`] where the name or the epoch is taken.
+    pub fn name(&self, epoch: Epoch, name: &str) -> Result<bool, NotKept> {
+        for CheckpointInfo { epoch: other, name: taken, .. } in self.savepoints()? {
+            match taken {
+                Some(taken) if taken == name => return Err(NotKept::NameTaken { name: taken, epoch: other }),
+                Some(taken) if other == epoch => return Err(NotKept::EpochTaken { name: taken, epoch }),
+                _ => {}
+            }
+        }
+        Ok(self.rename(epoch, Some(name))?)
+    }
+
+    /// Keeps the image in `folder`, of `epoch`, as the savepoint `name`, which nobody else has: see [`Self::name`].
+    pub fn save_as(&mut self, name: &str, epoch: Epoch, folder: &Path) -> Result<(), NotKept> {
+        Ok(self.save_files(epoch, folder, Some(name))?)
     }
 
     /// Gives the checkpoint of `epoch` a name, or takes it away. False where there is none, or none that can be read.

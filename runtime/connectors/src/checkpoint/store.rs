@@ -131,8 +131,14 @@ impl Checkpoints {
 
     /// Every checkpoint, oldest first.
     pub fn list(&self) -> Result<Vec<CheckpointInfo>, CheckpointError> {
-        let described = self.epochs()?.into_iter().map(|epoch| {
-            Ok(match self.manifest(epoch)? {
+        let described = self.epochs()?.into_iter().filter_map(|epoch| {
+            let manifest = match self.manifest(epoch) {
+                // Whoever keeps checkpoints has removed it meanwhile.
+                Err(CheckpointError::Missing(_)) => return None,
+                Err(error) => return Some(Err(error)),
+                Ok(manifest) => manifest,
+            };
+            Some(Ok(match manifest {
                 Ok(manifest) => CheckpointInfo {
                     epoch,
                     name: manifest.name,
@@ -141,7 +147,7 @@ impl Checkpoints {
                     damage: None,
                 },
                 Err(damage) => CheckpointInfo { epoch, name: None, files: 0, bytes: 0, damage: Some(damage) },
-            })
+            }))
         });
         described.collect()
     }
@@ -172,7 +178,12 @@ impl Checkpoints {
         }))
     }
 
-    fn save_files(&mut self, epoch: Epoch, folder: &Path) -> Result<(), CheckpointError> {
+    pub(super) fn save_files(
+        &mut self,
+        epoch: Epoch,
+        folder: &Path,
+        name: Option<&str>,
+    ) -> Result<(), CheckpointError> {
         (self.fail_point)(BEFORE);
         if self.ownership == Ownership::Shared(None) {
             self.ownership = Ownership::Shared(Some(Tenure(epoch.0)));
@@ -187,7 +198,7 @@ impl Checkpoints {
         let files = kept.into_iter().collect::<Result<Vec<_>, CheckpointError>>()?;
         self.place.sync()?;
         (self.fail_point)(FILES_COPIED);
-        self.place.write(&manifest_name(epoch), &Manifest::new(epoch, tenure, files).to_bytes(), tenure)?;
+        self.place.write(&manifest_name(epoch), &Manifest::new(epoch, name, tenure, files).to_bytes(), tenure)?;
         // Whoever is late is not the last.
         if self.epochs()?.last() == Some(&epoch) {
             self.place.write(NEWEST, Manifest::file_name(epoch).as_bytes(), tenure)?;
@@ -238,7 +249,7 @@ impl Checkpoints {
 
 impl CheckpointStore for Checkpoints {
     fn save(&mut self, epoch: Epoch, folder: &Path) -> Result<(), PortError> {
-        Ok(self.save_files(epoch, folder)?)
+        Ok(self.save_files(epoch, folder, None)?)
     }
 
     fn oldest(&self) -> Result<Option<Epoch>, PortError> {

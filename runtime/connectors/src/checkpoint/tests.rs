@@ -1,6 +1,8 @@
 //! Tests of the checkpoint store: incremental, and never wrong about what it holds.
 
-use super::{CheckpointError, CheckpointSettings, Checkpoints, CheckpointsOnThread, FAIL_POINTS, StoreTickLog};
+use super::{
+    CheckpointError, CheckpointSettings, Checkpoints, CheckpointsOnThread, FAIL_POINTS, NotKept, StoreTickLog,
+};
 use crate::fail_point;
 use crate::sink::parquet::s3_server::S3Server;
 use std::collections::BTreeMap;
@@ -408,6 +410,28 @@ fn of_two_who_decide_one_epoch_one_has_lost() {
         other.forget_before(Epoch(1)).unwrap();
         assert_eq!(open().last_epoch(), Some(Epoch(2)), "{place}");
         assert_eq!(open().read_after(Epoch(1)).unwrap().len(), 1, "{place}");
+    }
+}
+
+#[test]
+fn a_savepoint_stays_however_late_it_comes() {
+    for fixture in Fixture::both() {
+        let mut store = fixture.store_that_keeps(1, fail_point::disabled());
+        fixture.save(&mut store, 4);
+        fixture.save(&mut store, 6);
+        let snapshot = tempfile::tempdir_in(fixture.folder.path()).unwrap();
+        write_image(snapshot.path(), &image(5));
+        assert!(!store.name(Epoch(5), "late").unwrap());
+        store.save_as("late", Epoch(5), snapshot.path()).unwrap();
+        // It is not the newest, and what is newer stays beside it.
+        assert_eq!(fixture.restored(), (6, vec![]));
+        fixture.save(&mut store, 7);
+        let kept: Vec<_> = store.list().unwrap().into_iter().map(|info| (info.epoch.0, info.name)).collect();
+        assert_eq!(kept, [(5, Some("late".to_owned())), (7, None)]);
+        store.verify(Epoch(5)).unwrap();
+        assert!(matches!(store.name(Epoch(7), "late"), Err(NotKept::NameTaken { epoch: Epoch(5), .. })));
+        assert!(store.name(Epoch(7), "now").unwrap());
+        assert!(matches!(store.name(Epoch(7), "other"), Err(NotKept::EpochTaken { epoch: Epoch(7), .. })));
     }
 }
 

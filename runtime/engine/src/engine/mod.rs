@@ -15,12 +15,12 @@ use crate::job::Job;
 use crate::metric::MetricSpec;
 use crate::output::Table;
 use crate::plan::ExtractionPlan;
-use crate::ports::{CheckpointStore, History, Sink, Source, StateBackend, StateShard, TickLog};
+use crate::ports::{CheckpointStore, History, PortError, Sink, Source, StateBackend, StateShard, TickLog};
 use crate::progress::Progress;
 use crate::stage::Worker;
 use crate::telemetry::Telemetry;
 use crate::tick_log::{EpochRecord, TickRecord};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemark_dataflow::watermark::Watermarks;
@@ -295,6 +295,11 @@ impl Engine {
     /// Names of the source's partitions, those included that nothing was read of yet.
     pub fn partitions(&self) -> impl Iterator<Item = &str> {
         self.ingest.names()
+    }
+
+    /// Writes an image of what is committed into the new folder `into`. What is open is not in it.
+    pub fn image(&self, into: &Path) -> Result<(), PortError> {
+        self.state.snapshot(into)
     }
 
     /// Whether epochs are left that are run again.

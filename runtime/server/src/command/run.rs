@@ -11,7 +11,7 @@ use crate::config::metric::ModuleOrigin;
 use crate::config::overrides::Overrides;
 use crate::config::source::{FileSettings, SourceKind};
 use crate::config::{Config, Draft};
-use crate::control::{self, Order, Orders};
+use crate::control::{self, ChangeOrder, Order, Orders};
 use crate::exit::Failure;
 use crate::fairness::Fairness;
 use crate::http::{Api, JobView, Lag};
@@ -20,6 +20,7 @@ use crate::modules::Registry;
 use crate::operate::Operator;
 use crate::progress::{ProgressLine, Totals, grouped};
 use crate::row_store;
+use crate::savepoint::running::{Keeper, Savepoints};
 use crate::signals::StopRequest;
 use crate::telemetry::Exporter;
 use crate::wiring::{OpenJob, open_modules};
@@ -173,7 +174,9 @@ fn run_job(
     let (control, orders) = control::channel();
     let shown = Shown { orders, api: api.clone(), catalogue: catalogue.clone() };
     shown.show(&job);
-    api.set_operator(Operator::new(control, registry.clone(), catalogue.clone(), Arc::new(config.clone()), files));
+    let savepoints = Savepoints::new(config, job.checkpoints.clone())?;
+    let terms = Arc::new(config.clone());
+    api.set_operator(Operator::new(control, registry.clone(), catalogue.clone(), terms, files, savepoints));
     let bounded = job.engine.bounded();
     api.set_job(job_view(config, &job));
     let _server = match runtime.block_on(http::start(&config.http, api)) {
@@ -193,7 +196,9 @@ fn run_job(
     exporter.set_ready(true);
     tracing::info!(job = config.job.name, epoch = %job.engine.progress().epoch, "running");
     progress.restart();
-    let finished = drive(&mut job, &shown, stop, telemetry, progress, lineage);
+    let mut keeper = Keeper::new(&config.data.dir, job.checkpoints.clone());
+    let finished = drive(&mut job, &shown, &mut keeper, stop, telemetry, progress, lineage);
+    keeper.end();
     exporter.set_ready(false);
     progress.clear();
     let finished = finished?;
@@ -264,6 +269,7 @@ impl Drop for Background {
 fn drive(
     job: &mut OpenJob,
     shown: &Shown,
+    keeper: &mut Keeper,
     stop: &StopRequest,
     telemetry: &Telemetry,
     progress: &mut ProgressLine,
@@ -281,11 +287,15 @@ fn drive(
             return Ok(false);
         }
         while let Some(order) = shown.orders.next() {
-            carry_out(job, shown, order)?;
+            match order {
+                Order::Change(order) => carry_out(job, shown, order)?,
+                Order::Savepoint(wanted) => keeper.hear(wanted),
+            }
         }
+        keeper.take(&job.engine);
         let unfair = fairness.check(Instant::now(), &job.engine.progress().metrics, telemetry);
         if !unfair.is_empty() {
-            carry_out(job, shown, Order { changes: unfair, reply: oneshot::channel().0 })?;
+            carry_out(job, shown, ChangeOrder { changes: unfair, reply: oneshot::channel().0 })?;
         }
         if job.engine.step()? == Step::Finished {
             return Ok(true);
@@ -315,7 +325,7 @@ impl Shown {
 }
 
 /// Changes the metrics, or says why not.
-fn carry_out(job: &mut OpenJob, shown: &Shown, order: Order) -> anyhow::Result<()> {
+fn carry_out(job: &mut OpenJob, shown: &Shown, order: ChangeOrder) -> anyhow::Result<()> {
     let changed = job.engine.change(order.changes);
     let stopped = match &changed {
         Err(ChangeError::Engine(error)) => Some(anyhow::anyhow!("{error}")),

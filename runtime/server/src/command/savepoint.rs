@@ -1,11 +1,19 @@
-//! `tidemark savepoint`.
+//! `tidemark savepoint`: of a job that is stopped by its configuration, of one that runs by its API.
 
 use super::environment;
 use crate::cli::{SavepointArguments, SavepointCommand};
+use crate::client::{Client, JSON};
 use crate::config::Draft;
 use crate::config::overrides::Overrides;
+use crate::config::paths::check_name;
 use crate::exit::Failure;
 use crate::savepoint;
+use hyper::Method;
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+
+/// Where the API has them.
+const PATH: &str = "/api/v1/savepoints";
 
 /// Carries out one of the commands.
 pub fn execute(arguments: &SavepointArguments, overrides: &Overrides) -> Result<(), Failure> {
@@ -14,15 +22,27 @@ pub fn execute(arguments: &SavepointArguments, overrides: &Overrides) -> Result<
         config.refuse_cluster("a savepoint").map_err(Failure::Usage)?;
         Ok(config)
     };
+    let client = || Client::new(&arguments.server);
     match &arguments.command {
         SavepointCommand::Create { name, config } => {
-            let epoch = savepoint::create(&read(config)?, name)?;
+            let epoch = match config {
+                Some(config) => savepoint::create(&read(config)?, name)?.0,
+                None => {
+                    let wanted = json!({ "name": name }).to_string();
+                    number(&client()?.done(Method::POST, PATH, wanted.into(), JSON)?, "epoch")
+                }
+            };
             println!("savepoint {name}: the state of epoch {epoch}");
         }
-        SavepointCommand::List { config } => {
+        SavepointCommand::List { config: Some(config) } => {
             for savepoint in savepoint::list(&read(config)?)? {
-                let name = savepoint.name.unwrap_or_default();
-                println!("{name:24} epoch {:>10}  {:>14} bytes", savepoint.epoch.0, savepoint.bytes);
+                print(&savepoint.name.unwrap_or_default(), savepoint.epoch.0, savepoint.bytes);
+            }
+        }
+        SavepointCommand::List { config: None } => {
+            for savepoint in client()?.get(PATH)?["savepoints"].as_array().into_iter().flatten() {
+                let name = savepoint["name"].as_str().unwrap_or_default();
+                print(name, number(savepoint, "epoch"), number(savepoint, "bytes"));
             }
         }
         SavepointCommand::Restore { name, config } => {
@@ -30,9 +50,23 @@ pub fn execute(arguments: &SavepointArguments, overrides: &Overrides) -> Result<
             println!("the state is that of savepoint {name}, epoch {epoch}; the next run goes on from there");
         }
         SavepointCommand::Remove { name, config } => {
-            savepoint::remove(&read(config)?, name)?;
+            match config {
+                Some(config) => savepoint::remove(&read(config)?, name)?,
+                None => {
+                    check_name(name).map_err(Failure::failed)?;
+                    client()?.done(Method::DELETE, &format!("{PATH}/{name}"), Bytes::new(), JSON)?;
+                }
+            }
             println!("savepoint {name} is removed");
         }
     }
     Ok(())
+}
+
+fn number(answer: &Value, field: &str) -> u64 {
+    answer[field].as_u64().unwrap_or_default()
+}
+
+fn print(name: &str, epoch: u64, bytes: u64) {
+    println!("{name:24} epoch {epoch:>10}  {bytes:>14} bytes");
 }

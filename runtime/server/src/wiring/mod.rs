@@ -8,6 +8,8 @@ mod sinks;
 mod source;
 mod tick_log;
 
+pub use checkpoints::SharedCheckpoints;
+pub(crate) use checkpoints::savepoint_image;
 pub(crate) use source::with_again;
 
 use crate::config::Config;
@@ -45,6 +47,8 @@ pub struct OpenJob {
     pub live: LiveRows,
     /// Where records are submitted again; `None` where the source takes no more.
     pub again: Option<Arc<Mutex<AgainLog>>>,
+    /// Where its checkpoints are kept.
+    pub checkpoints: SharedCheckpoints,
     /// How far its connectors to Kafka are.
     pub kafka: KafkaWatch,
     recovery: Recovery,
@@ -76,6 +80,7 @@ impl OpenJob {
             // The last: what others have not shown yet is not told to anybody.
             sinks.sinks.push(Box::new(live.tap()));
         }
+        let checkpoints = store.store();
         let (source, again) = with_again(config, source.source)?;
         let inspector = state.inspector();
         let engine = Engine::open(EngineParts {
@@ -97,7 +102,8 @@ impl OpenJob {
         })?;
         refuse_new_partitions(&engine)?;
         let again = again.map(|log| Arc::new(Mutex::new(log)));
-        let job = Self { engine, state: inspector, live, again, kafka, recovery, data: data.dir.clone() };
+        let data = data.dir.clone();
+        let job = Self { engine, state: inspector, live, again, checkpoints, kafka, recovery, data };
         job.show_tables()?;
         Ok(job)
     }

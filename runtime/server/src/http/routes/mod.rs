@@ -11,6 +11,7 @@ mod metrics;
 mod modules;
 mod nodes;
 mod pipeline;
+mod savepoints;
 mod state;
 
 use super::api::Api;
@@ -39,6 +40,8 @@ pub(super) fn all(limits: &HttpLimits) -> Vec<Group> {
         read(state::routes()),
         read(pipeline::routes()),
         read(nodes::routes()),
+        read(savepoints::read()),
+        Group { scope: Some(Scope::Operate), routes: savepoints::operate() },
         read(letters::read()),
         Group { scope: Some(Scope::Operate), routes: letters::operate() },
         read(deployments::read()),
