@@ -98,14 +98,18 @@ fn find(checkpoints: &Checkpoints, name: &str) -> anyhow::Result<Option<Checkpoi
 
 fn named(checkpoints: &Checkpoints, name: &str) -> anyhow::Result<CheckpointInfo> {
     let Some(found) = find(checkpoints, name)? else {
-        bail!(no_savepoint(name, &checkpoints.savepoints()?));
+        let all = checkpoints.savepoints()?;
+        bail!(no_savepoint(name, &names_of(&all)));
     };
     Ok(found)
 }
 
+fn names_of(all: &[CheckpointInfo]) -> Vec<&str> {
+    all.iter().filter_map(|savepoint| savepoint.name.as_deref()).collect()
+}
+
 /// What to say where there is no savepoint `name`.
-fn no_savepoint(name: &str, all: &[CheckpointInfo]) -> String {
-    let names: Vec<&str> = all.iter().filter_map(|savepoint| savepoint.name.as_deref()).collect();
+pub(crate) fn no_savepoint(name: &str, names: &[&str]) -> String {
     match names.is_empty() {
         true => format!("there is no savepoint {name}, nor any other"),
         false => format!("there is no savepoint {name}; there are {}", names.join(", ")),

@@ -20,6 +20,7 @@
 mod error;
 mod folder;
 mod folder_objects;
+mod job_files;
 mod manifest;
 mod on_thread;
 mod place;
@@ -34,6 +35,7 @@ mod tests;
 pub mod tick_log;
 
 pub use error::CheckpointError;
+pub use job_files::JobFiles;
 pub use on_thread::CheckpointsOnThread;
 pub use restore::{Damage, Restored};
 pub use savepoint::NotKept;

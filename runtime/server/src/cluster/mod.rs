@@ -7,6 +7,8 @@
 mod node;
 mod piece;
 mod plan;
+pub(crate) mod savepoint;
+mod undone;
 
 use crate::catalogue::JobCatalogue;
 use crate::config::Config;
@@ -70,7 +72,7 @@ impl Cluster {
         let membership = MembershipSettings {
             brokers: source.brokers.clone(),
             properties: source.properties.clone(),
-            group: format!("{}.nodes", config.job.name),
+            group: group_of(config),
             member: cluster.node.clone().unwrap_or_else(default_name),
             topics: pieces.plan.topics().cloned().collect(),
             session_ms: cluster.session_ms,
@@ -141,6 +143,11 @@ fn partitions(config: &Config, pieces: &Pieces, source: &KafkaSourceSettings) ->
         ensure(&exchange.topic, Some(create.clone()))?;
     }
     Ok(partitions)
+}
+
+/// The group of the nodes.
+fn group_of(config: &Config) -> String {
+    format!("{}.nodes", config.job.name)
 }
 
 /// After machine and process.

@@ -1,6 +1,7 @@
 //! One node: runs the pieces that it owns, each on a thread of its own.
 
 use super::piece::{PieceId, Pieces};
+use super::undone::{Undone, job_files};
 use crate::catalogue::JobCatalogue;
 use crate::telemetry::PieceTelemetry;
 use crate::wiring::OpenJob;
@@ -158,7 +159,14 @@ fn run(shared: &Shared, id: &PieceId, orders: &Orders) {
 }
 
 fn drive(shared: &Shared, id: &PieceId, orders: &Orders, has_committed: &mut bool) -> anyhow::Result<()> {
-    let Some((config, metrics)) = shared.pieces.job(id) else {
+    // Now that the piece is this node's: who takes the job back makes sure that no node owns anything.
+    let undone = Undone::read(&job_files(&shared.pieces.config)?)?;
+    if let Some(savepoint) = &undone.restoring {
+        anyhow::bail!(
+            "the job is being taken back to savepoint {savepoint}: end that with `tidemark savepoint restore`"
+        );
+    }
+    let Some((config, metrics)) = shared.pieces.job(id, &undone) else {
         anyhow::bail!("this job has no such piece: another version of its configuration shares out other topics");
     };
     let opened =

@@ -1,6 +1,7 @@
 //! A piece of a job that several nodes run: as a job of its own.
 
 use super::plan::Plan;
+use super::undone::Undone;
 use crate::config::cluster::{CleanseShare, ClusterSettings};
 use crate::config::source::SourceKind;
 use crate::config::{Config, Piece};
@@ -30,8 +31,15 @@ impl fmt::Display for PieceId {
 
 impl PieceId {
     /// As part of names of folders, objects and transactions.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{}.{}", self.topic, self.partition)
+    }
+
+    /// By that name.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let (topic, partition) = name.rsplit_once('.')?;
+        let id = Self { topic: topic.to_owned(), partition: partition.parse().ok()? };
+        (id.name() == name).then_some(id)
     }
 }
 
@@ -47,9 +55,11 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// The piece as a job: its configuration, and the metrics that it runs. `None` where there is no such piece.
-    pub(super) fn job(&self, id: &PieceId) -> Option<(Config, Vec<MetricSpec>)> {
-        let mut config = self.place(id);
+    /// The piece as a job, behind what was undone: its configuration, and the metrics that it runs. `None` where there is no
+    /// such piece.
+    pub(super) fn job(&self, id: &PieceId, undone: &Undone) -> Option<(Config, Vec<MetricSpec>)> {
+        let mut config = place(&self.config, id, self.partitions.values().sum());
+        let taken_back = undone.times;
         let exchange = self.plan.exchanges.iter().find(|exchange| exchange.topic == id.topic);
         let Some(exchange) = exchange else {
             self.plan.cleanse.iter().find(|topic| **topic == id.topic)?;
@@ -63,7 +73,7 @@ impl Pieces {
                 },
             }));
             config.sinks.kafka = without(config.sinks.kafka, |kafka| kafka.metrics = None);
-            config.piece = Some(Piece { exchange: self.exchange(id, self.plan.routes_of_events()) });
+            config.piece = Some(Piece { exchange: self.exchange(id, self.plan.routes_of_events()), taken_back });
             return Some((config, Vec::new()));
         };
         config.job.cleanse = false;
@@ -73,6 +83,7 @@ impl Pieces {
             topics: vec![exchange.topic.clone()],
             partitions: Some(BTreeSet::from([id.partition])),
             written_by: exchange.written_by.clone(),
+            passed_over: BTreeMap::from([(id.to_string(), undone.records_of(&id.to_string()))]),
             // What is in the exchange was never anybody else's.
             group: None,
             start: Start::Earliest,
@@ -81,29 +92,8 @@ impl Pieces {
         config.sinks.kafka = without(config.sinks.kafka, |kafka| kafka.events = None);
         let own: Vec<&MetricSpec> =
             self.metrics.iter().filter(|metric| exchange.metrics.contains(&metric.name)).collect();
-        config.piece = Some(Piece { exchange: self.exchange(id, self.plan.routes_of_rows(&own)) });
+        config.piece = Some(Piece { exchange: self.exchange(id, self.plan.routes_of_rows(&own)), taken_back });
         Some((config, own.into_iter().cloned().collect()))
-    }
-
-    /// The configuration with places of the piece's own, and its share of memory.
-    fn place(&self, id: &PieceId) -> Config {
-        let mut config = self.config.clone();
-        let (name, pieces) = (id.name(), self.partitions.values().sum::<u32>().max(1) as usize);
-        config.cluster = None;
-        config.data.modules = Some(config.data.modules());
-        config.data.dir = config.data.dir.join("pieces").join(&name);
-        config.checkpoint.dir = config.checkpoint.dir.map(|dir| dir.join("pieces").join(&name));
-        config.checkpoint.store = config.checkpoint.store.map(|store| below(store, &format!("pieces/{name}")));
-        config.sinks.store = config.sinks.store.map(|store| below(store, &format!("pieces/{name}")));
-        // Transactions are of the piece: whoever owns it next ends those of whoever owned it before.
-        config.job.name = format!("{}.{name}", config.job.name);
-        config.job.workers = 1;
-        config.source.read.decoders = config.source.read.decoders.min(1);
-        config.state.cache_bytes = (config.state.cache_bytes / pieces).max(LEAST_CACHE);
-        config.epoch.dirty_bytes = (config.epoch.dirty_bytes / pieces).max(LEAST_DIRTY);
-        config.http.listen = None;
-        config.lineage = None;
-        config
     }
 
     /// What the piece writes for others.
@@ -140,6 +130,27 @@ impl Pieces {
             exact: true,
         }
     }
+}
+
+/// The configuration with places of the piece's own, and its share of memory among so many `pieces`.
+pub(super) fn place(config: &Config, id: &PieceId, pieces: u32) -> Config {
+    let mut config = config.clone();
+    let (name, pieces) = (id.name(), pieces.max(1) as usize);
+    config.cluster = None;
+    config.data.modules = Some(config.data.modules());
+    config.data.dir = config.data.dir.join("pieces").join(&name);
+    config.checkpoint.dir = config.checkpoint.dir.map(|dir| dir.join("pieces").join(&name));
+    config.checkpoint.store = config.checkpoint.store.map(|store| below(store, &format!("pieces/{name}")));
+    config.sinks.store = config.sinks.store.map(|store| below(store, &format!("pieces/{name}")));
+    // Transactions are of the piece: whoever owns it next ends those of whoever owned it before.
+    config.job.name = format!("{}.{name}", config.job.name);
+    config.job.workers = 1;
+    config.source.read.decoders = config.source.read.decoders.min(1);
+    config.state.cache_bytes = (config.state.cache_bytes / pieces).max(LEAST_CACHE);
+    config.epoch.dirty_bytes = (config.epoch.dirty_bytes / pieces).max(LEAST_DIRTY);
+    config.http.listen = None;
+    config.lineage = None;
+    config
 }
 
 /// A sink without what the piece does not write; `None` where nothing is left.

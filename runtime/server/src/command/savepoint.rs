@@ -3,9 +3,10 @@
 use super::environment;
 use crate::cli::{SavepointArguments, SavepointCommand};
 use crate::client::{Client, JSON};
-use crate::config::Draft;
+use crate::cluster::savepoint as cluster;
 use crate::config::overrides::Overrides;
 use crate::config::paths::check_name;
+use crate::config::{Config, Draft};
 use crate::exit::Failure;
 use crate::savepoint;
 use hyper::Method;
@@ -17,25 +18,31 @@ const PATH: &str = "/api/v1/savepoints";
 
 /// Carries out one of the commands.
 pub fn execute(arguments: &SavepointArguments, overrides: &Overrides) -> Result<(), Failure> {
-    let read = |file| -> Result<_, Failure> {
-        let config = Draft::read(file, &environment, overrides)?.into_config()?;
-        config.refuse_cluster("a savepoint").map_err(Failure::Usage)?;
-        Ok(config)
-    };
+    let read = |file| -> Result<Config, Failure> { Ok(Draft::read(file, &environment, overrides)?.into_config()?) };
     let client = || Client::new(&arguments.server);
     match &arguments.command {
         SavepointCommand::Create { name, config } => {
-            let epoch = match config {
-                Some(config) => savepoint::create(&read(config)?, name)?.0,
+            let config = config.as_deref().map(read).transpose()?;
+            let of = match &config {
+                Some(config) if config.cluster.is_some() => format!("{} pieces", cluster::create(config, name)?),
+                Some(config) => format!("epoch {}", savepoint::create(config, name)?),
                 None => {
                     let wanted = json!({ "name": name }).to_string();
-                    number(&client()?.done(Method::POST, PATH, wanted.into(), JSON)?, "epoch")
+                    let kept = client()?.done(Method::POST, PATH, wanted.into(), JSON)?;
+                    format!("epoch {}", number(&kept, "epoch"))
                 }
             };
-            println!("savepoint {name}: the state of epoch {epoch}");
+            println!("savepoint {name}: the state of {of}");
         }
         SavepointCommand::List { config: Some(config) } => {
-            for savepoint in savepoint::list(&read(config)?)? {
+            let config = read(config)?;
+            if config.cluster.is_some() {
+                for (name, pieces) in cluster::list(&config)? {
+                    println!("{name:24} {pieces} pieces");
+                }
+                return Ok(());
+            }
+            for savepoint in savepoint::list(&config)? {
                 print(&savepoint.name.unwrap_or_default(), savepoint.epoch.0, savepoint.bytes);
             }
         }
@@ -46,12 +53,22 @@ pub fn execute(arguments: &SavepointArguments, overrides: &Overrides) -> Result<
             }
         }
         SavepointCommand::Restore { name, config } => {
-            let epoch = savepoint::restore(&read(config)?, name)?;
-            println!("the state is that of savepoint {name}, epoch {epoch}; the next run goes on from there");
+            let config = read(config)?;
+            let of = match &config.cluster {
+                Some(_) => format!("{} pieces", cluster::restore(&config, name)?),
+                None => format!("epoch {}", savepoint::restore(&config, name)?),
+            };
+            println!("the state is that of savepoint {name}, {of}; the next run goes on from there");
         }
         SavepointCommand::Remove { name, config } => {
             match config {
-                Some(config) => savepoint::remove(&read(config)?, name)?,
+                Some(config) => {
+                    let config = read(config)?;
+                    match &config.cluster {
+                        Some(_) => cluster::remove(&config, name)?,
+                        None => savepoint::remove(&config, name)?,
+                    }
+                }
                 None => {
                     check_name(name).map_err(Failure::failed)?;
                     client()?.done(Method::DELETE, &format!("{PATH}/{name}"), Bytes::new(), JSON)?;

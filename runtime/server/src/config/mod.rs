@@ -98,6 +98,8 @@ pub struct Config {
 pub struct Piece {
     /// What it writes for other pieces; `None`: nothing.
     pub exchange: Option<KafkaSinkSettings>,
+    /// How often the job was taken back to a savepoint: what a node has of its state from before is of a time undone.
+    pub taken_back: u64,
 }
 
 impl Config {

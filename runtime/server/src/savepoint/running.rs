@@ -3,7 +3,7 @@
 //! The engine is held up for as long as an image of its state takes, which is made of hard links. Whoever asked is
 //! answered when the savepoint is durable.
 
-use super::no_savepoint;
+use super::{names_of, no_savepoint};
 use crate::config::Config;
 use crate::config::paths::check_name;
 use crate::control::NotTaken;
@@ -101,7 +101,7 @@ impl Savepoints {
         self.store.with(|store| {
             let mut all = store.savepoints()?;
             let Some(place) = all.iter().position(|other| other.name.as_deref() == Some(name)) else {
-                return Err(SavepointError::Unknown(no_savepoint(name, &all)));
+                return Err(SavepointError::Unknown(no_savepoint(name, &names_of(&all))));
             };
             store.rename(all[place].epoch, None)?;
             Ok(all.swap_remove(place))

@@ -10,6 +10,7 @@ mod tick_log;
 
 pub use checkpoints::SharedCheckpoints;
 pub(crate) use checkpoints::savepoint_image;
+pub(crate) use sinks::EXCHANGE;
 pub(crate) use source::with_again;
 
 use crate::config::Config;
@@ -65,6 +66,9 @@ impl OpenJob {
         hook: Hook,
     ) -> anyhow::Result<Self> {
         let data = &config.data;
+        if let Some(piece) = &config.piece {
+            recovery::drop_undone(&data.dir, piece.taken_back)?;
+        }
         create_folder(&data.dir)?;
         // Cleansed events bring with them what the tables added.
         let tables = if config.job.cleanse { &config.cleanse.table[..] } else { &[] };
@@ -146,6 +150,11 @@ pub(crate) fn end_recovery(config: &Config) -> anyhow::Result<()> {
 /// Forgets what was decided behind `epoch`, of a job that does not run.
 pub(crate) fn forget_ticks_after(config: &Config, epoch: Epoch) -> anyhow::Result<()> {
     Ok(tick_log::open(config)?.into_port().truncate_after(epoch)?)
+}
+
+/// The last epoch that was decided of a job that does not run.
+pub(crate) fn last_tick(config: &Config) -> anyhow::Result<Option<Epoch>> {
+    Ok(tick_log::open(config)?.last_epoch())
 }
 
 /// The ticks of a job that does not run, of the epochs after `epoch`.

@@ -102,6 +102,21 @@ pub(super) fn open(config: &Config, store: &JobCheckpoints, log: &JobTickLog) ->
     Ok(Recovered { state, restored: again, recovery })
 }
 
+/// Removes what this node has of a piece from before the job was taken back to a savepoint, `times` times by now: it is of a
+/// time that is undone, although it may be newer than everything else.
+pub(super) fn drop_undone(data: &Path, times: u64) -> anyhow::Result<()> {
+    let note = data.join("TAKEN_BACK");
+    let known = fs::read_to_string(&note).ok().and_then(|text| text.trim().parse().ok());
+    if known.unwrap_or(0) == times {
+        return Ok(());
+    }
+    // All of it first: a node that dies on the way has nothing, and knows it.
+    let removed = remove_folder(data).and_then(|()| fs::create_dir_all(data));
+    let noted =
+        removed.and_then(|()| fs::write(&note, format!("{times}\n"))).and_then(|()| File::open(&note)?.sync_all());
+    noted.and_then(|()| sync_parent(&note)).with_context(|| format!("cannot clear {}", data.display()))
+}
+
 /// Whether the log tells everything that was decided since this state of a piece.
 fn goes_on(state: &RocksState, store: &JobCheckpoints, log: &JobTickLog) -> anyhow::Result<bool> {
     let epoch = Progress::load(state)?.map_or(Epoch(0), |progress| progress.epoch);

@@ -19,7 +19,7 @@ use tidemark_engine::{Patience, retry};
 /// Names of sinks.
 const CLICKHOUSE: &str = "clickhouse";
 const KAFKA: &str = "kafka";
-const EXCHANGE: &str = "exchange";
+pub(crate) const EXCHANGE: &str = "exchange";
 
 /// The sinks of a job.
 pub(super) struct Opened {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use tempfile::TempDir;
@@ -33,6 +34,20 @@ impl Bench {
 
     /// Events of the generator: as many for each of two partitions.
     pub fn input(&self, events: &str, options: &[&str]) -> Input {
+        let input = self.input_to_come(events, options);
+        (0..2).for_each(|partition| self.put_lines(&input, partition, 0..usize::MAX));
+        input
+    }
+
+    /// Puts some of the lines of an input into its topic.
+    pub fn put_lines(&self, input: &Input, partition: i32, which: Range<usize>) {
+        let text = fs::read_to_string(input.folder.join(format!("{partition}.ndjson"))).expect("readable");
+        let lines: Vec<&str> = text.lines().skip(which.start).take(which.len()).collect();
+        self.outside.put(&input.topic, partition, &lines);
+    }
+
+    /// The same, with nothing in the topic yet.
+    pub fn input_to_come(&self, events: &str, options: &[&str]) -> Input {
         let input = Input { folder: self.folder.path().join(fresh("input")), topic: self.outside.topic("raw", 2) };
         fs::create_dir(&input.folder).expect("a folder");
         for partition in 0..2 {
@@ -43,7 +58,6 @@ impl Bench {
             let made = super::tidemark(&arguments).fine().stdout;
             let lines: Vec<&str> = made.lines().filter(|line| line.len() < LONGEST).collect();
             fs::write(&file, lines.join("\n") + "\n").expect("written");
-            self.outside.put(&input.topic, partition, &lines);
         }
         input
     }

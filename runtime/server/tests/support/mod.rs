@@ -6,6 +6,7 @@ pub mod live;
 pub mod openapi;
 pub mod service;
 pub mod kafka;
+pub mod nodes;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

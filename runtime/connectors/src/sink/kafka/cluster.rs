@@ -6,6 +6,7 @@ use crate::kafka::{Connection, Context, Properties};
 use futures_executor::block_on;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::Metadata;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
@@ -49,6 +50,31 @@ impl KafkaTopics {
         }
         cluster.check_partitions(topic)?;
         Ok(cluster.partitions_of(topic)? as u32)
+    }
+
+    /// Where each partition of a topic ends, in their order: behind everything that was written, also where nobody has
+    /// decided yet whether it counts.
+    ///
+    /// # Errors
+    /// [`PortError::Stop`] where there is no such topic; [`PortError::Retry`] where no broker answers.
+    pub fn ends(&self, topic: &str) -> Result<Vec<u64>, PortError> {
+        let cluster = Cluster::new(self.config.clone(), &self.connection, None);
+        let count = cluster.partitions_of(topic)?;
+        if count == 0 {
+            return Err(PortError::Stop(format!("there is no topic {topic} any more, and the job goes on in it")));
+        }
+        let mut config = self.config.clone();
+        config.set("isolation.level", "read_uncommitted");
+        let consumer: Result<BaseConsumer<Context>, _> =
+            config.create_with_context(Context(Arc::clone(&self.connection)));
+        let consumer = consumer.map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))?;
+        let end = |partition: usize| {
+            let bounds = consumer.fetch_watermarks(topic, i32::try_from(partition).unwrap_or(i32::MAX), ANSWER_WITHIN);
+            let action = format!("ask for the end of partition {topic}/{partition}");
+            let (_, end) = bounds.map_err(|error| self.connection.error(&action, &error))?;
+            Ok(u64::try_from(end).unwrap_or(0))
+        };
+        (0..count).map(end).collect()
     }
 }
 

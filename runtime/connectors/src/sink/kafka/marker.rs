@@ -43,17 +43,27 @@ impl Group {
 
     /// The marker that is kept for `topic`.
     pub(super) fn marker(&self, topic: &str) -> Result<Option<Marker>, PortError> {
+        Ok(self.markers(&[topic.to_owned()])?.pop().map(|(_, marker)| marker))
+    }
+
+    /// The markers that are kept for these topics.
+    pub(super) fn markers(&self, topics: &[String]) -> Result<Vec<(String, Marker)>, PortError> {
         let action = format!("read what is published from group {}", self.name);
-        let consumer = self.consumer()?;
         let mut list = TopicPartitionList::new();
-        list.add_partition(topic, 0);
-        let answer = consumer.committed_offsets(list, ANSWER_WITHIN);
+        for topic in topics {
+            list.add_partition(topic, 0);
+        }
+        let answer = self.consumer()?.committed_offsets(list, ANSWER_WITHIN);
         let answer = answer.map_err(|error| self.connection.error(&action, &error))?;
-        let Some(element) = answer.find_partition(topic, 0) else { return Ok(None) };
-        element.error().map_err(|error| self.connection.error(&action, &error))?;
-        let Offset::Offset(epoch) = element.offset() else { return Ok(None) };
-        let epoch = Epoch(u64::try_from(epoch).unwrap_or(0));
-        Ok(Some(Marker { epoch, xxh3: element.metadata().to_owned() }))
+        let mut markers = Vec::new();
+        for element in answer.elements() {
+            element.error().map_err(|error| self.connection.error(&action, &error))?;
+            if let Offset::Offset(epoch) = element.offset() {
+                let epoch = Epoch(u64::try_from(epoch).unwrap_or(0));
+                markers.push((element.topic().to_owned(), Marker { epoch, xxh3: element.metadata().to_owned() }));
+            }
+        }
+        Ok(markers)
     }
 
     /// What a transaction needs to commit offsets of the group.

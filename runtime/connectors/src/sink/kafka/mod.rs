@@ -34,6 +34,7 @@ mod handle;
 mod marker;
 mod note;
 mod outbox;
+mod published;
 mod publisher;
 mod records;
 mod recovery;
@@ -45,6 +46,7 @@ pub use admission::admit;
 pub use cluster::KafkaTopics;
 pub use exchange::{ExchangeRoute, ExchangeSettings};
 pub use handle::Position;
+pub use published::{PublishedEpoch, PublishedEpochs};
 pub use settings::{CreateTopics, DeadLettersSettings, Delivery, EventsSettings, KafkaSinkSettings, MetricsSettings};
 pub use telemetry::KafkaSinkTelemetry;
 

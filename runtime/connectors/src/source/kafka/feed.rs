@@ -8,6 +8,7 @@ use crate::kafka::PartitionName;
 use crate::kafka::{Verdict, advice};
 use crate::source::cutter::Cut;
 use rdkafka::types::RDKafkaErrorCode;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemark_dataflow::EventTime;
@@ -39,6 +40,8 @@ pub(super) struct Opened {
 pub(super) struct KafkaFeed {
     opened: Opened,
     builder: BlockBuilder,
+    /// Offsets whose records are passed over.
+    passed_over: Vec<Range<u64>>,
     handed_over: Instant,
     /// Since when there is nothing more for now.
     at_the_end: Option<Instant>,
@@ -58,9 +61,9 @@ enum Outcome {
 }
 
 impl KafkaFeed {
-    pub(super) fn new(opened: Opened, builder: BlockBuilder) -> Self {
+    pub(super) fn new(opened: Opened, builder: BlockBuilder, passed_over: Vec<Range<u64>>) -> Self {
         let ended = opened.end.is_some_and(|end| opened.position >= end);
-        Self { opened, builder, handed_over: Instant::now(), at_the_end: None, ended }
+        Self { opened, builder, passed_over, handed_over: Instant::now(), at_the_end: None, ended }
     }
 
     /// What comes next; after an error, the end.
@@ -100,15 +103,25 @@ impl KafkaFeed {
 
     /// Looks at the first message of the queue.
     fn take(&mut self) -> Result<Outcome, PortError> {
-        let Self { opened, builder, at_the_end, .. } = self;
+        let Self { opened, builder, passed_over, at_the_end, .. } = self;
         let Some(message) = opened.queue.first() else { return Ok(Outcome::Nothing) };
         let is_end = |offset| opened.end.is_some_and(|end| offset >= end);
+        let is_undone = |offset| passed_over.iter().any(|range| range.contains(&offset));
         match message {
             // Cannot be, by what librdkafka promises; a record read twice would be counted twice.
             Message::Record { offset, .. } if offset < builder.reached() => Ok(Outcome::Nothing),
             Message::Record { offset, .. } if is_end(offset) => Ok(Outcome::End),
             Message::Mark { offset, .. } if offset < builder.reached() => Ok(Outcome::Nothing),
             Message::Mark { offset, .. } if is_end(offset) => Ok(Outcome::End),
+            // It is a gap, as where Kafka has removed records.
+            Message::Record { offset, .. } | Message::Mark { offset, .. } if is_undone(offset) => {
+                *at_the_end = None;
+                Ok(match builder.ends_before(offset, 0) {
+                    true => Outcome::FullBefore,
+                    false if builder.reach(offset + 1) => Outcome::Full,
+                    false => Outcome::Nothing,
+                })
+            }
             Message::Mark { offset, watermark_ms, writer } => {
                 *at_the_end = None;
                 if builder.ends_before(offset, 0) {

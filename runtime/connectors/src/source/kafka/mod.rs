@@ -40,6 +40,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::Offset as KafkaOffset;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -130,6 +131,7 @@ impl Source for KafkaSource {
             start,
             opened: opened.into_iter().map(|opened| (opened.name.to_string(), opened)).collect(),
             new,
+            passed_over: self.settings.passed_over.clone(),
         };
         self.running = Some(Running::start(topics, &self.names, decoder, &self.read)?);
         Ok(())
@@ -212,6 +214,8 @@ struct Topics {
     /// Those that are not read yet, by name.
     opened: BTreeMap<String, Opened>,
     new: Receiver<Opened>,
+    /// Offsets whose records are passed over, by partition.
+    passed_over: BTreeMap<String, Vec<Range<u64>>>,
 }
 
 impl Origin for Topics {
@@ -231,7 +235,8 @@ impl Origin for Topics {
         let (position, cuts) = place_in(&self.start, name, opened.position);
         let cleansed = self.shared.client.cleansed;
         let builder = BlockBuilder::new(partition, position, self.limits, cuts, cleansed);
-        Some(KafkaFeed::new(opened, builder))
+        let passed_over = self.passed_over.get(name).cloned().unwrap_or_default();
+        Some(KafkaFeed::new(opened, builder, passed_over))
     }
 
     fn next(&mut self, feed: &mut Self::Feed) -> Result<Cut, PortError> {

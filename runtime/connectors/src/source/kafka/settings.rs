@@ -4,6 +4,7 @@ use super::topics::Selection;
 use crate::kafka::{Owned, Properties};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Events from topics of one Kafka cluster.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
@@ -36,6 +37,9 @@ pub struct KafkaSourceSettings {
     /// Who writes the topics, if several do and say how far they are: what they read.
     #[serde(skip)]
     pub written_by: Vec<String>,
+    /// Offsets whose records are passed over, by `topic/partition`: of a time that was undone.
+    #[serde(skip)]
+    pub passed_over: BTreeMap<String, Vec<Range<u64>>>,
 }
 
 /// Where to begin. Partitions that are added while the job runs are read from their beginning.
@@ -91,6 +95,7 @@ impl Default for KafkaSourceSettings {
             cleansed: false,
             partitions: None,
             written_by: Vec::new(),
+            passed_over: BTreeMap::new(),
         }
     }
 }
