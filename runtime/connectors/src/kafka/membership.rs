@@ -16,6 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidemark_engine::ports::PortError;
 
+/// Most time between two heartbeats.
+const MOST_HEARTBEAT_MS: u64 = 3_000;
+
+/// Least time between two polls behind which a member is taken for dead.
+const LEAST_BETWEEN_POLLS_MS: u64 = 300_000;
+
 /// How a member joins.
 #[derive(Clone, Debug)]
 pub struct MembershipSettings {
@@ -64,7 +70,10 @@ impl Membership {
         config.set("reconnect.backoff.max.ms", "2000");
         let secrets = settings.properties.apply(&mut config).map_err(PortError::Stop)?;
         let session = settings.session_ms.to_string();
-        let heartbeat = (settings.session_ms / 4).max(100).to_string();
+        // A member hears with its next heartbeat that the group is shared out anew, however long its silence may be.
+        let heartbeat = (settings.session_ms / 4).clamp(100, MOST_HEARTBEAT_MS).to_string();
+        // librdkafka wants it to be no less than the session.
+        let most_between_polls = settings.session_ms.max(LEAST_BETWEEN_POLLS_MS).to_string();
         // Partitions are paused as soon as they are given; what was asked for before that is as little as can be.
         for (name, value) in [
             ("bootstrap.servers", settings.brokers.join(",").as_str()),
@@ -73,6 +82,7 @@ impl Membership {
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("session.timeout.ms", &session),
             ("heartbeat.interval.ms", &heartbeat),
+            ("max.poll.interval.ms", &most_between_polls),
             ("enable.auto.commit", "false"),
             ("auto.offset.reset", "latest"),
             ("allow.auto.create.topics", "false"),
