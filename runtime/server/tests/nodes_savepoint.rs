@@ -84,8 +84,8 @@ fn without_kafka(config: &Path) -> PathBuf {
     let (before, sink) = text.split_once("[sink.kafka]\n").expect("there is one");
     let end = sink.find("\n[").map_or(sink.len(), |end| end + 1);
     let file = config.with_extension("kept.toml");
-    // A merged file with rows of before and after a savepoint would be in the way.
-    let before = before.replace("[sink.parquet]\n", "[sink.parquet]\ncompaction = { files = 0 }\n");
+    // Soon there are merged files with rows of before and after a savepoint.
+    let before = before.replace("[sink.parquet]\n", "[sink.parquet]\ncompaction = { files = 2 }\n");
     std::fs::write(&file, format!("{before}{}", &sink[end..])).expect("written");
     file
 }

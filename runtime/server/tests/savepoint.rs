@@ -63,7 +63,7 @@ impl Job {
     fn to_be_fed(&self) {
         let config = fs::read_to_string(self.data("job.toml")).expect("readable");
         let fed = config.replace("kind = \"file\"\npath = \"events.ndjson\"", "kind = \"stdin\"");
-        // A merged file with rows of before and after could not be cut.
+        // What is left of a merged file is no file of an undisturbed run.
         let more = "[http]\nlisten = \"127.0.0.1:0\"\n[sink.parquet]\ncompaction = { files = 0 }\n";
         fs::write(self.data("fed.toml"), format!("{more}{fed}")).expect("written");
     }
