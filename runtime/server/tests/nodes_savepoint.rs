@@ -42,6 +42,20 @@ impl<'a> Kept<'a> {
         tidemark(&[&["savepoint"], arguments, &[text(&self.config)]].concat())
     }
 
+    /// Takes a savepoint. Where the group has thought a node dead that was slow, one has to tidy up first, as it says.
+    fn create(&self, name: &str) -> Run {
+        for _ in 0..3 {
+            let run = self.savepoint(&["create", name]);
+            if !run.stderr.contains("start a node and stop it") {
+                return run.fine();
+            }
+            let node = self.start("tidying");
+            until_running(&[&node]);
+            node.leave();
+        }
+        self.savepoint(&["create", name]).fine()
+    }
+
     fn rows(&self) -> Run {
         tidemark(&["sql", "--format", "json", "--config", text(&self.config), ROWS])
     }
@@ -84,8 +98,6 @@ fn without_kafka(config: &Path) -> PathBuf {
     let (before, sink) = text.split_once("[sink.kafka]\n").expect("there is one");
     let end = sink.find("\n[").map_or(sink.len(), |end| end + 1);
     let file = config.with_extension("kept.toml");
-    // Soon there are merged files with rows of before and after a savepoint.
-    let before = before.replace("[sink.parquet]\n", "[sink.parquet]\ncompaction = { files = 2 }\n");
     std::fs::write(&file, format!("{before}{}", &sink[end..])).expect("written");
     file
 }
@@ -130,7 +142,7 @@ fn a_job_of_nodes_comes_back_to_a_savepoint() {
     let (first, second) = (one.data.clone(), two.data.clone());
     two.leave();
     one.leave();
-    assert!(kept.savepoint(&["create", "before"]).fine().stdout.contains("5 pieces"));
+    assert!(kept.create("before").stdout.contains("5 pieces"));
     assert_refused(&kept.savepoint(&["create", "before"]), &["already", "another name"]);
     assert_refused(&kept.savepoint(&["create", "again"]), &["has not run since savepoint before"]);
     assert_refused(&kept.savepoint(&["restore", "never"]), &["there are before"]);
@@ -143,7 +155,7 @@ fn a_job_of_nodes_comes_back_to_a_savepoint() {
     two.leave();
     assert_refused(&kept.savepoint(&["restore", "before"]), &["nodes run the job: one"]);
     one.leave();
-    kept.savepoint(&["create", "later"]).fine();
+    kept.create("later");
     assert_refused(&kept.savepoint(&["restore", "before"]), &["later came later"]);
     kept.savepoint(&["remove", "later"]).fine();
     for (times, data) in [(1, first.clone()), (2, bench.data())] {
