@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-pub(super) const KEYS: u64 = 5_000_000;
+const KEYS: u64 = 5_000_000;
 
 /// Keys that come in a second of event time: all of them within fifty, so that none is due before the last has come.
 const KEYS_PER_SECOND: u64 = 100_000;
@@ -23,7 +23,7 @@ const CONFIG: &str = "bench/five-million-keys.toml";
 pub(super) fn run() -> Result<String> {
     let folder = workspace::root().join("target/bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let input = input(&folder)?;
+    let input = input(&folder, KEYS)?;
     let data = folder.join("data-keys");
     if data.exists() {
         fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
@@ -69,17 +69,17 @@ pub(super) fn time_of(key: u64) -> u64 {
     1_767_900_000_000 + key * 1_000 / KEYS_PER_SECOND
 }
 
-/// The requests, made once.
-pub(super) fn input(folder: &Path) -> Result<PathBuf> {
-    let path = folder.join(format!("requests-{KEYS}.ndjson"));
+/// So many requests, made once.
+pub(super) fn input(folder: &Path, keys: u64) -> Result<PathBuf> {
+    let path = folder.join(format!("requests-{keys}.ndjson"));
     if path.is_file() {
         return Ok(path);
     }
-    println!("writing {KEYS} requests");
+    println!("writing {keys} requests");
     let unfinished = path.with_extension("unfinished");
     let write = || -> std::io::Result<()> {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished)?);
-        for key in 0..KEYS {
+        for key in 0..keys {
             let time = time_of(key);
             writeln!(
                 out,
