@@ -48,7 +48,7 @@ pub(super) fn run() -> Result<String> {
     let seconds = told.elapsed().as_secs_f64();
     two.leave()?;
     let text = format!(
-        "{} open requests, 64 key groups in 8 pieces, {} MB of state on disk; checkpoints in a folder of the same disk. The \
+        "{} open requests, 64 key groups in 8 pieces, {} MB of state on disk; checkpoints, as often as by default, in a folder of the same disk. The \
          node that has all of it is asked to leave, and another one with an empty folder starts when it has.\n\
          Command: `cargo xtask bench rebalance`.\n\n\
          | | target | measured | |\n| --- | --- | --- | --- |\n\
@@ -89,7 +89,7 @@ fn config(folder: &Path, brokers: &str) -> Result<PathBuf> {
     let (apart, compiled) = (folder.join("apart"), workspace::root().join("target/bench/compiled"));
     let config = format!(
         "[job]\nname = \"moving\"\n[data]\nmodules = {compiled:?}\n[cluster]\npartitions = 8\nreplication = 1\n\
-         session_ms = 6000\n[checkpoint]\nevery = 60\ndir = {apart:?}\n[source]\nkind = \"kafka\"\n\
+         session_ms = 6000\n[checkpoint]\ndir = {apart:?}\n[source]\nkind = \"kafka\"\n\
          brokers = [\"{brokers}\"]\ntopics = [\"events\"]\n[watermark]\nbound_ms = 40_000\n[cleanse.dedup]\nenabled = false\n\
          [archive]\nenabled = false\n[sink.parquet]\nenabled = false\n[sink.kafka]\nbrokers = [\"{brokers}\"]\n\
          create_topics = {{ partitions = 1, replication = 1 }}\nmetrics = {{ topic = \"rows.{{metric}}\" }}\n[http]\n\
