@@ -48,8 +48,8 @@ pub(super) fn run() -> Result<String> {
     let seconds = told.elapsed().as_secs_f64();
     two.leave()?;
     let text = format!(
-        "{} open requests, 64 key groups in 8 pieces, {} MB of state on disk; checkpoints, as often as by default, in a folder of the same disk. The \
-         node that has all of it is asked to leave, and another one with an empty folder starts when it has.\n\
+        "{} open requests, 64 key groups in 8 pieces, {} MB of state on disk; checkpoints, as often as by default, in a folder \
+         of the same disk. The node that has all of it is asked to leave, and another one with an empty folder starts when it has.\n\
          Command: `cargo xtask bench rebalance`.\n\n\
          | | target | measured | |\n| --- | --- | --- | --- |\n\
          | from the word to the first row that comes out of the metric | ≤ {MOST_SECONDS:.0} s | {seconds:.1} s | {} |\n\n\
