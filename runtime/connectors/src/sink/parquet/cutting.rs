@@ -31,16 +31,18 @@ impl ParquetSink {
         let mut staging = Staging::open(self.storage.scratch(), Epoch(committed.0 + 1))?;
         let path = staging.next_path()?;
         let input = self.storage.read(folder, name)?;
-        let kept = match kind_of_folder(folder) {
-            Some(kind) => self.write_kept(&kind, &input, &path, committed)?,
-            None => None,
-        };
+        let kind = kind_of_folder(folder)
+            .ok_or_else(|| PortError::Stop(format!("{file} belongs to no table of this job: move it away")))?;
+        let kept = self.write_kept(&kind, &input, &path, committed)?;
         if let Some(content) = kept {
             staging.add(folder, FileName { last: committed, ..name }, content);
             self.storage.stage(&mut staging.handle)?;
             let published = self.storage.publish(&staging.handle, 0..1, Check::Size)?;
-            if let Some(Published::Damaged(file)) = published.into_iter().find(|file| *file != Published::Visible) {
-                return Err(PortError::Stop(format!("{file} is not what was just written: check the disk")));
+            // Before the old file goes.
+            if published != [Published::Visible] {
+                return Err(PortError::Stop(format!(
+                    "what stays of {file} is not as it was just written: check the disk"
+                )));
             }
             self.storage.settle(folder)?;
         }
@@ -68,7 +70,7 @@ impl ParquetSink {
         let mut writer = FileWriter::create(output, kind, rows.schema().clone(), &self.settings)?;
         let mut count = 0;
         while let Some(chunk) = rows.next_chunk().map_err(unreadable)? {
-            let kept = up_to(&chunk, committed).map_err(unreadable)?;
+            let kept = up_to(input, &chunk, committed).map_err(unreadable)?;
             count += kept.num_rows();
             writer.write(&kept)?;
         }
@@ -81,10 +83,13 @@ impl ParquetSink {
     }
 }
 
-/// The rows of `chunk` that are of `last` or an earlier epoch.
-fn up_to(chunk: &RecordBatch, last: Epoch) -> Result<RecordBatch, InputError> {
+/// The rows of `chunk`, of the file `path`, that are of `last` or an earlier epoch.
+fn up_to(path: &Path, chunk: &RecordBatch, last: Epoch) -> Result<RecordBatch, InputError> {
     let epochs = chunk.column_by_name("epoch").and_then(|column| column.as_primitive_opt::<UInt64Type>());
-    let stays = |row: usize| epochs.is_some_and(|epochs| epochs.is_valid(row) && epochs.value(row) <= last.0);
-    let stays: BooleanArray = (0..chunk.num_rows()).map(|row| Some(stays(row))).collect();
+    let epochs = epochs.filter(|epochs| epochs.null_count() == 0).ok_or_else(|| InputError::Table {
+        path: path.to_owned(),
+        detail: "its rows do not tell their epoch".to_owned(),
+    })?;
+    let stays: BooleanArray = epochs.values().iter().map(|epoch| Some(*epoch <= last.0)).collect();
     Ok(filter_record_batch(chunk, &stays)?)
 }
