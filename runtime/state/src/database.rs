@@ -71,7 +71,8 @@ impl Database {
     }
 
     fn open_at(path: &Path, settings: &StateSettings, key_groups: KeyGroups, new: bool) -> Result<Self, StateError> {
-        let db = DB::open_cf_descriptors(&options::database(settings, new), path, options::columns(settings))
+        let db = options::database(settings, new)
+            .and_then(|options| DB::open_cf_descriptors(&options, path, options::columns(settings)))
             .map_err(|error| StateError::of_rocksdb(path, error))?;
         let database = Self { db, path: path.to_owned() };
         database.check_format(key_groups)?;

@@ -2,8 +2,8 @@
 
 use crate::settings::StateSettings;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, DataBlockIndexType, LogLevel,
-    Options, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Env,
+    LogLevel, Options, WriteOptions,
 };
 
 pub(crate) const STATE: &str = "state";
@@ -16,8 +16,13 @@ pub(crate) const DEFAULT: &str = "default";
 const RECLAIM_AFTER_S: u64 = 24 * 60 * 60;
 
 /// Options of the database as a whole. Only a new one may be created: files gone missing must not pass for a new job.
-pub(crate) fn database(settings: &StateSettings, new: bool) -> Options {
+pub(crate) fn database(settings: &StateSettings, new: bool) -> Result<Options, rocksdb::Error> {
     let mut options = Options::default();
+    // All databases of the process share its threads, and by itself RocksDB would have one for their flushes: those that
+    // must be on disk at the same moment, before a piece of the job can go elsewhere, would wait for each other.
+    let mut env = Env::new()?;
+    env.set_high_priority_background_threads(settings.background_jobs.into());
+    options.set_env(&env);
     options.create_if_missing(new);
     options.create_missing_column_families(new);
     // A batch cut short by a crash was never acknowledged and is dropped. Any other flaw in the log is an error: the
@@ -34,7 +39,7 @@ pub(crate) fn database(settings: &StateSettings, new: bool) -> Options {
     options.set_max_log_file_size(4 << 20);
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
-    options
+    Ok(options)
 }
 
 /// Every column family with its options. All of them share one block cache.

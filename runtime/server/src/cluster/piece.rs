@@ -15,6 +15,10 @@ use tidemark_engine::metric::MetricSpec;
 /// Least bytes of a piece's cache of state, and of its changes before an epoch comes early.
 const LEAST_CACHE: usize = 16 << 20;
 const LEAST_DIRTY: usize = 4 << 20;
+/// Least bytes of what its database keeps in memory: uncompressed blocks, and what is not in a file yet. A piece can only
+/// be given up when all of the latter is.
+const LEAST_BLOCKS: usize = 8 << 20;
+const LEAST_WRITE_BUFFER: usize = 4 << 20;
 
 /// A piece by its name: a partition of one of the topics that work is shared out by.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -146,8 +150,11 @@ pub(super) fn place(config: &Config, id: &PieceId, pieces: u32) -> Config {
     config.job.name = format!("{}.{name}", config.job.name);
     config.job.workers = 1;
     config.source.read.decoders = config.source.read.decoders.min(1);
-    config.state.cache_bytes = (config.state.cache_bytes / pieces).max(LEAST_CACHE);
-    config.epoch.dirty_bytes = (config.epoch.dirty_bytes / pieces).max(LEAST_DIRTY);
+    let share = |bytes: usize, least: usize| (bytes / pieces).max(least.min(bytes));
+    config.state.cache_bytes = share(config.state.cache_bytes, LEAST_CACHE);
+    config.state.block_cache_bytes = share(config.state.block_cache_bytes, LEAST_BLOCKS);
+    config.state.write_buffer_bytes = share(config.state.write_buffer_bytes, LEAST_WRITE_BUFFER);
+    config.epoch.dirty_bytes = share(config.epoch.dirty_bytes, LEAST_DIRTY);
     config.http.listen = None;
     config.lineage = None;
     config
