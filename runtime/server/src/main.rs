@@ -4,6 +4,7 @@ use clap::Parser as _;
 use mimalloc::MiMalloc;
 use std::panic;
 use std::process::{self, ExitCode};
+use tidemark_connectors::kafka::wait_for_clients;
 use tidemark_server::cli::Cli;
 use tidemark_server::{command, memory};
 
@@ -13,7 +14,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     end_quietly_without_a_reader();
     memory::share_pools();
-    match command::execute(&Cli::parse()) {
+    let ended = command::execute(&Cli::parse());
+    wait_for_clients();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -1,5 +1,6 @@
 //! What the Kafka source and the Kafka sink share: properties, connections, names and what errors mean.
 
+mod brief;
 mod connection;
 mod error;
 mod members;
@@ -8,11 +9,13 @@ mod partition_name;
 mod properties;
 mod topic_writer;
 
+pub use brief::wait_for_clients;
 pub use members::{Group, Member};
 pub use membership::{Membership, MembershipSettings, OwnedPartition, Owner};
 pub use properties::Properties;
 pub use topic_writer::TopicWriter;
 
+pub(crate) use brief::Brief;
 pub(crate) use connection::{Connection, Context};
 pub(crate) use error::{Verdict, advice, code_of};
 pub(crate) use partition_name::PartitionName;

@@ -2,15 +2,17 @@
 
 use super::rights;
 use super::settings::{CreateTopics, bad_topic};
-use crate::kafka::{Connection, Context, Properties};
+use crate::kafka::{Brief, Connection, Context, Properties};
 use futures_executor::block_on;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::Metadata;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,12 +46,8 @@ impl KafkaTopics {
     /// [`PortError::Stop`] where it is not and may not be made, or is there with another number of partitions than it must
     /// have; [`PortError::Retry`] where no broker answers.
     pub fn ensure(&self, topic: &str, create: Option<CreateTopics>) -> Result<u32, PortError> {
-        let cluster = Cluster::new(self.config.clone(), &self.connection, create);
-        if cluster.partitions_of(topic)? == 0 {
-            cluster.create(topic)?;
-        }
-        cluster.check_partitions(topic)?;
-        Ok(cluster.partitions_of(topic)? as u32)
+        let questions = Questions::new(&self.config, &self.connection, create);
+        Ok(questions.ensure(topic)? as u32)
     }
 
     /// Where each partition of a topic ends, in their order: behind everything that was written, also where nobody has
@@ -58,8 +56,7 @@ impl KafkaTopics {
     /// # Errors
     /// [`PortError::Stop`] where there is no such topic; [`PortError::Retry`] where no broker answers.
     pub fn ends(&self, topic: &str) -> Result<Vec<u64>, PortError> {
-        let cluster = Cluster::new(self.config.clone(), &self.connection, None);
-        let count = cluster.partitions_of(topic)?;
+        let count = Questions::new(&self.config, &self.connection, None).partitions_of(topic)?;
         if count == 0 {
             return Err(PortError::Stop(format!("there is no topic {topic} any more, and the job goes on in it")));
         }
@@ -68,6 +65,7 @@ impl KafkaTopics {
         let consumer: Result<BaseConsumer<Context>, _> =
             config.create_with_context(Context(Arc::clone(&self.connection)));
         let consumer = consumer.map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))?;
+        let consumer = Brief::new(consumer);
         let end = |partition: usize| {
             let bounds = consumer.fetch_watermarks(topic, i32::try_from(partition).unwrap_or(i32::MAX), ANSWER_WITHIN);
             let action = format!("ask for the end of partition {topic}/{partition}");
@@ -93,8 +91,71 @@ impl Cluster {
         Self { config, connection: Arc::clone(connection), create, topics: BTreeMap::new() }
     }
 
+    /// Waits for a broker, checks that it allows transactions as long as ours, and makes sure that topics are there.
+    pub(super) fn check(
+        &mut self,
+        transaction_timeout_ms: Option<u32>,
+        topics: &BTreeSet<String>,
+    ) -> Result<(), PortError> {
+        let questions = self.questions();
+        questions.check_limits(transaction_timeout_ms)?;
+        self.ensure_by(&questions, topics)
+    }
+
+    /// Makes sure that topics are there: makes them where that is wanted.
+    pub(super) fn ensure(&mut self, topics: &BTreeSet<String>) -> Result<(), PortError> {
+        self.ensure_by(&self.questions(), topics)
+    }
+
+    fn ensure_by(&mut self, questions: &Questions, topics: &BTreeSet<String>) -> Result<(), PortError> {
+        for topic in topics {
+            if self.topics.contains_key(topic) {
+                continue;
+            }
+            if let Some(mistake) = bad_topic(topic) {
+                return Err(PortError::Stop(format!("sink.kafka: {mistake}")));
+            }
+            questions.ensure(topic)?;
+            if rights::may_write(questions.admin()?, topic, ANSWER_WITHIN) == Some(false) {
+                return Err(PortError::Stop(format!(
+                    "sink.kafka: this user may not write to topic {topic}: give it the right Write there, or name other \
+                     sinks"
+                )));
+            }
+            let limits = questions.describe(ResourceSpecifier::Topic(topic))?;
+            let most = limits.and_then(|limits| limits.get("max.message.bytes")?.value.as_ref()?.parse().ok());
+            self.topics.insert(topic.clone(), most);
+        }
+        Ok(())
+    }
+
+    /// The largest message that a topic takes, if that is known.
+    pub(super) fn most_bytes(&self, topic: &str) -> Option<usize> {
+        self.topics.get(topic).copied().flatten()
+    }
+
+    fn questions(&self) -> Questions {
+        Questions::new(&self.config, &self.connection, self.create.clone())
+    }
+}
+
+/// A few questions, asked one behind the other with the same clients, which connect when they are first needed.
+struct Questions {
+    config: ClientConfig,
+    connection: Arc<Connection>,
+    create: Option<CreateTopics>,
+    client: OnceCell<Brief<ThreadedProducer<Context>>>,
+    admin: OnceCell<Brief<AdminClient<Context>>>,
+}
+
+impl Questions {
+    fn new(config: &ClientConfig, connection: &Arc<Connection>, create: Option<CreateTopics>) -> Self {
+        let (config, connection) = (config.clone(), Arc::clone(connection));
+        Self { config, connection, create, client: OnceCell::new(), admin: OnceCell::new() }
+    }
+
     /// Waits for a broker, and checks that it allows transactions as long as ours.
-    pub(super) fn check(&self, transaction_timeout_ms: Option<u32>) -> Result<(), PortError> {
+    fn check_limits(&self, transaction_timeout_ms: Option<u32>) -> Result<(), PortError> {
         let metadata = self.look(None)?;
         let Some(broker) = metadata.brokers().first() else { return Ok(()) };
         let Some(limits) = self.describe(ResourceSpecifier::Broker(broker.id()))? else { return Ok(()) };
@@ -120,41 +181,19 @@ impl Cluster {
         Ok(())
     }
 
-    /// Makes sure that topics are there: makes them where that is wanted.
-    pub(super) fn ensure(&mut self, topics: &BTreeSet<String>) -> Result<(), PortError> {
-        for topic in topics {
-            if self.topics.contains_key(topic) {
-                continue;
-            }
-            if let Some(mistake) = bad_topic(topic) {
-                return Err(PortError::Stop(format!("sink.kafka: {mistake}")));
-            }
-            if self.partitions_of(topic)? == 0 {
-                self.create(topic)?;
-            }
-            self.check_partitions(topic)?;
-            if rights::may_write(&self.admin()?, topic, ANSWER_WITHIN) == Some(false) {
-                return Err(PortError::Stop(format!(
-                    "sink.kafka: this user may not write to topic {topic}: give it the right Write there, or name other \
-                     sinks"
-                )));
-            }
-            let limits = self.describe(ResourceSpecifier::Topic(topic))?;
-            let most = limits.and_then(|limits| limits.get("max.message.bytes")?.value.as_ref()?.parse().ok());
-            self.topics.insert(topic.clone(), most);
+    /// Makes sure that a topic is there, made as is wanted, and gives its number of partitions.
+    fn ensure(&self, topic: &str) -> Result<usize, PortError> {
+        if self.partitions_of(topic)? == 0 {
+            self.create(topic)?;
         }
-        Ok(())
-    }
-
-    /// The largest message that a topic takes, if that is known.
-    pub(super) fn most_bytes(&self, topic: &str) -> Option<usize> {
-        self.topics.get(topic).copied().flatten()
+        let found = self.partitions_of(topic)?;
+        self.check_partitions(topic, found)?;
+        Ok(found)
     }
 
     /// Where keys belong to partitions, another number of them would lead keys astray.
-    fn check_partitions(&self, topic: &str) -> Result<(), PortError> {
+    fn check_partitions(&self, topic: &str, found: usize) -> Result<(), PortError> {
         let Some(create) = self.create.as_ref().filter(|create| create.exact) else { return Ok(()) };
-        let found = self.partitions_of(topic)?;
         if i32::try_from(found) == Ok(create.partitions) {
             return Ok(());
         }
@@ -230,10 +269,7 @@ impl Cluster {
 
     /// What is there: waits for a broker.
     fn look(&self, topic: Option<&str>) -> Result<Metadata, PortError> {
-        let context = Context(Arc::clone(&self.connection));
-        // With a thread that serves what it has to say: why a broker refuses, for example.
-        let client: Result<ThreadedProducer<Context>, _> = self.config.create_with_context(context);
-        let client = client.map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))?;
+        let client = self.client()?;
         let deadline = Instant::now() + ANSWER_WITHIN;
         loop {
             let error = match client.client().fetch_metadata(topic, Duration::from_secs(1)) {
@@ -249,8 +285,25 @@ impl Cluster {
         }
     }
 
-    fn admin(&self) -> Result<AdminClient<Context>, PortError> {
-        let admin = self.config.create_with_context(Context(Arc::clone(&self.connection)));
-        admin.map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))
+    /// A client with a thread that serves what it has to say: why a broker refuses, for example.
+    fn client(&self) -> Result<&ThreadedProducer<Context>, PortError> {
+        self.opened(&self.client)
+    }
+
+    fn admin(&self) -> Result<&AdminClient<Context>, PortError> {
+        self.opened(&self.admin)
+    }
+
+    /// The client in `cell`, created if there is none yet.
+    fn opened<'a, T: FromClientConfigAndContext<Context> + Send>(
+        &self,
+        cell: &'a OnceCell<Brief<T>>,
+    ) -> Result<&'a T, PortError> {
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let created = self.config.create_with_context(Context(Arc::clone(&self.connection)));
+        let created = created.map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))?;
+        Ok(cell.get_or_init(|| Brief::new(created)))
     }
 }

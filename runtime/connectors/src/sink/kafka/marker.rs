@@ -4,7 +4,7 @@
 //! offset is the epoch, its note the checksum of the outbox.
 
 use super::handle::{Handle, Position};
-use crate::kafka::{Connection, Context};
+use crate::kafka::{Brief, Connection, Context};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMetadata};
@@ -80,9 +80,9 @@ impl Group {
     }
 
     /// A consumer for one question. It is not kept: somebody would have to serve what it has to say.
-    fn consumer(&self) -> Result<BaseConsumer<Context>, PortError> {
+    fn consumer(&self) -> Result<Brief<BaseConsumer<Context>>, PortError> {
         let consumer = self.config.create_with_context(Context(Arc::clone(&self.connection)));
-        consumer.map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))
+        consumer.map(Brief::new).map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))
     }
 }
 

@@ -155,8 +155,8 @@ impl KafkaSink {
         let connection = Connection::new(&format!("sink {}", names.sink), secrets);
         let mut cluster = Cluster::new(config.clone(), &connection, settings.create_topics.clone());
         let is_exact = settings.delivery == Delivery::ExactlyOnce;
-        cluster.check(is_exact.then_some(settings.transaction_timeout_ms))?;
-        cluster.ensure(&settings.fixed_topics())?;
+        let topics = settings.fixed_topics();
+        cluster.check(is_exact.then_some(settings.transaction_timeout_ms), &topics)?;
         let transactional_id = format!("{}.{}", names.job, names.sink);
         let publisher = Publisher::new(PublisherParts {
             markers: Group::new(&format!("{transactional_id}.epoch"), &config, &connection),
@@ -166,6 +166,7 @@ impl KafkaSink {
             delivery: settings.delivery,
             transaction_timeout: Duration::from_millis(settings.transaction_timeout_ms.into()),
             transactional_id,
+            topic: topics.into_iter().next(),
             fail_point: Arc::clone(&fail_point),
         });
         Ok(Self {

@@ -51,6 +51,8 @@ pub(super) struct Publisher {
     delivery: Delivery,
     transaction_timeout: Duration,
     transactional_id: String,
+    /// A topic that is there, if one is known.
+    topic: Option<String>,
     markers: Group,
     /// The group of the source, whose offsets go along.
     source: Option<Group>,
@@ -70,6 +72,7 @@ pub(super) struct PublisherParts {
     pub(super) delivery: Delivery,
     pub(super) transaction_timeout: Duration,
     pub(super) transactional_id: String,
+    pub(super) topic: Option<String>,
     pub(super) markers: Group,
     pub(super) source: Option<Group>,
     pub(super) fail_point: FailPoint,
@@ -100,6 +103,7 @@ impl Publisher {
             delivery,
             transaction_timeout,
             transactional_id,
+            topic,
             markers,
             source,
             fail_point,
@@ -111,6 +115,7 @@ impl Publisher {
             delivery,
             transaction_timeout,
             transactional_id,
+            topic,
             markers,
             source,
             producer: None,
@@ -136,6 +141,11 @@ impl Publisher {
             .map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))?;
         if self.delivery == Delivery::ExactlyOnce {
             let action = format!("begin transactions as \"{}\"", self.transactional_id);
+            if let Some(topic) = &self.topic {
+                // Waits for a broker: a producer that has none yet looks for its coordinator again half a second later.
+                // Where none answers, the next call says so.
+                let _ = producer.client().fetch_metadata(Some(topic), CALL);
+            }
             let deadline = Instant::now() + WITHIN;
             while let Err(error) = producer.init_transactions(CALL) {
                 let again = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());

@@ -31,7 +31,7 @@ use super::origin::Origin;
 use super::running::{self, Running};
 use super::settings::ReadSettings;
 use crate::cleanse::CleanseSettings;
-use crate::kafka::PartitionName;
+use crate::kafka::{Brief, PartitionName};
 use builder::BlockBuilder;
 use client::Client;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -86,7 +86,7 @@ impl KafkaSource {
             return Err(PortError::Stop(format!("settings of the Kafka source: {}", mistakes.join("; "))));
         }
         // A first client looks how many partitions there are, among which the second divides its memory.
-        let names = find(&Client::new(&settings, 1)?, &settings)?;
+        let names = find(&Brief::new(Client::new(&settings, 1)?), &settings)?;
         let shared = Shared::new(Client::new(&settings, names.len())?);
         let names = names.iter().map(ToString::to_string).collect();
         Ok(Self { settings, read, cleanse, names, running: None, watching: None, shared })
