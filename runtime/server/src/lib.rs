@@ -12,6 +12,7 @@ pub mod control;
 pub mod describe;
 pub mod exit;
 pub mod fairness;
+mod folder;
 pub mod http;
 pub mod kill;
 pub mod lineage;

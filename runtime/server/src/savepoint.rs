@@ -10,10 +10,10 @@ pub mod running;
 
 use crate::config::Config;
 use crate::config::paths::check_name;
+use crate::folder;
 use crate::wiring;
 use anyhow::{Context as _, bail};
 use std::fs;
-use std::path::Path;
 use tidemark_connectors::checkpoint::{CheckpointInfo, Checkpoints, NotKept};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::StateBackend as _;
@@ -39,10 +39,10 @@ pub fn create(config: &Config, name: &str) -> anyhow::Result<Epoch> {
     let epoch = Progress::load(&state)?.context("the job has committed nothing yet: there is nothing to keep")?.epoch;
     if !checkpoints.name(epoch, name)? {
         let image = wiring::savepoint_image(&config.data.dir, epoch);
-        remove_folder(&image)?;
+        folder::remove(&image)?;
         state.snapshot(&image)?;
         let saved = checkpoints.save_as(name, epoch, &image);
-        remove_folder(&image)?;
+        folder::remove(&image)?;
         saved?;
     }
     Ok(epoch)
@@ -80,13 +80,13 @@ pub fn restore(config: &Config, name: &str) -> anyhow::Result<Epoch> {
         drop(open_state(config)?);
     }
     let restored = config.data.dir.join("state.savepoint");
-    remove_folder(&restored)?;
+    folder::remove(&restored)?;
     checkpoints.restore(epoch, &restored)?;
     // In this order: until the state is replaced, the job is as it was, only with an older checkpoint.
     checkpoints.forget_after(epoch)?;
     wiring::forget_ticks_after(config, epoch)?;
     wiring::end_recovery(config)?;
-    remove_folder(&folder)?;
+    folder::remove(&folder)?;
     fs::rename(&restored, &folder).with_context(|| format!("cannot rename {}", restored.display()))?;
     fs::File::open(&config.data.dir).and_then(|folder| folder.sync_all())?;
     Ok(epoch)
@@ -123,13 +123,4 @@ fn open_state(config: &Config) -> anyhow::Result<RocksState> {
             "the state cannot be opened: a job that runs has it; stop that first (SIGTERM). A savepoint of a running job is \
              taken with --url and without a configuration",
         )
-}
-
-fn remove_folder(folder: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }

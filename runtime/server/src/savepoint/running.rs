@@ -7,9 +7,10 @@ use super::{names_of, no_savepoint};
 use crate::config::Config;
 use crate::config::paths::check_name;
 use crate::control::NotTaken;
+use crate::folder;
 use crate::wiring::{self, SharedCheckpoints};
 use std::collections::VecDeque;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -46,6 +47,12 @@ pub enum SavepointError {
 
 impl From<CheckpointError> for SavepointError {
     fn from(error: CheckpointError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl From<io::Error> for SavepointError {
+    fn from(error: io::Error) -> Self {
         Self::Store(error.to_string())
     }
 }
@@ -158,7 +165,7 @@ impl Keeper {
             ));
         }
         let image = wiring::savepoint_image(&self.data, epoch);
-        remove_folder(&image)?;
+        folder::remove(&image)?;
         engine.image(&image).map_err(|error| SavepointError::Store(error.to_string()))?;
         Ok((epoch, image))
     }
@@ -177,7 +184,7 @@ impl Keeper {
         let work = move || {
             let kept = store.with(|store| keep(store, &name, epoch, &image));
             drop(claim);
-            let kept = kept.and_then(|kept| remove_folder(&image).map(|()| kept));
+            let kept = kept.and_then(|kept| Ok(folder::remove(&image).map(|()| kept)?));
             match &kept {
                 Ok(_) => tracing::info!(savepoint = name, %epoch, "a savepoint is kept"),
                 Err(error) => tracing::warn!(savepoint = name, %epoch, %error, "a savepoint is not kept"),
@@ -206,13 +213,4 @@ fn keep(store: &mut Checkpoints, name: &str, epoch: Epoch, image: &Path) -> Resu
     }
     let kept = store.savepoints()?.into_iter().find(|savepoint| savepoint.epoch == epoch);
     kept.ok_or_else(|| SavepointError::Store(format!("the savepoint {name} was kept and is not there")))
-}
-
-fn remove_folder(folder: &Path) -> Result<(), SavepointError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(SavepointError::Store(format!("cannot remove {}: {error}", folder.display())))
-        }
-        _ => Ok(()),
-    }
 }

@@ -1,8 +1,9 @@
 //! The checkpoint store as the engine drives it.
 
 use crate::config::Config;
+use crate::folder;
 use anyhow::Context as _;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidemark_connectors::checkpoint::{
@@ -136,7 +137,7 @@ impl CheckpointStore for JobCheckpoints {
     fn save(&mut self, epoch: Epoch, folder: &Path) -> Result<(), PortError> {
         CheckpointStore::save(&mut self.store, epoch, folder)?;
         // The next image is made in the same place.
-        remove(folder).map_err(|error| PortError::Stop(format!("cannot remove {}: {error}", folder.display())))
+        folder::remove(folder).map_err(|error| PortError::Stop(error.to_string()))
     }
 
     fn oldest(&self) -> Result<Option<Epoch>, PortError> {
@@ -148,15 +149,8 @@ fn remove_images(data: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(data)? {
         let name = entry?.file_name();
         if name.to_str().is_some_and(|name| name == SNAPSHOT || name.starts_with("snapshot.e")) {
-            remove(&data.join(name))?;
+            folder::remove(&data.join(name))?;
         }
     }
     Ok(())
-}
-
-fn remove(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

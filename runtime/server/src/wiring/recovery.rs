@@ -17,6 +17,7 @@
 use super::checkpoints::JobCheckpoints;
 use super::tick_log::JobTickLog;
 use crate::config::Config;
+use crate::folder;
 use anyhow::{Context as _, bail};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -111,7 +112,7 @@ pub(super) fn drop_undone(data: &Path, times: u64) -> anyhow::Result<()> {
         return Ok(());
     }
     // All of it first: a node that dies on the way has nothing, and knows it.
-    let removed = remove_folder(data).and_then(|()| fs::create_dir_all(data));
+    let removed = folder::remove(data).and_then(|()| fs::create_dir_all(data));
     let noted =
         removed.and_then(|()| fs::write(&note, format!("{times}\n"))).and_then(|()| File::open(&note)?.sync_all());
     noted.and_then(|()| sync_parent(&note)).with_context(|| format!("cannot clear {}", data.display()))
@@ -157,15 +158,9 @@ fn has_files(folder: &Path) -> anyhow::Result<bool> {
 /// Removes a state that somebody else has gone on from: it is there, or it is not.
 fn remove_whole(folder: &Path) -> anyhow::Result<()> {
     let stale = folder.with_added_extension("stale");
-    let removed = remove_folder(&stale).and_then(|()| fs::rename(folder, &stale)).and_then(|()| remove_folder(&stale));
+    let removed =
+        folder::remove(&stale).and_then(|()| fs::rename(folder, &stale)).and_then(|()| folder::remove(&stale));
     removed.with_context(|| format!("cannot remove {}", folder.display()))
-}
-
-fn remove_folder(folder: &Path) -> std::io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Renames a damaged state so that it can be looked at. The first free name is taken.
