@@ -3,9 +3,12 @@
 //! The pure crates run in `dev`, with debug assertions and overflow checks. Everything else runs in `release`: that is
 //! the one profile in which RocksDB, wasmtime and DataFusion are ever built, since each takes minutes.
 
+mod programs;
+
 use crate::languages::{Failed, Outcome};
 use crate::{go_frame, languages, metrics, setup, workspace};
 use anyhow::{Context as _, Result, bail};
+use programs::Ended;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
@@ -22,29 +25,32 @@ pub(crate) fn run() -> Result<()> {
         tally.add_language(&outcome);
     }
 
+    println!("\ntests of the pure crates");
     let mut pure = workspace::cargo();
     pure.args(["test", "--no-fail-fast"]).args(PURE.map(|name| format!("--package={name}")));
-    let mut heavy = workspace::cargo();
-    heavy.args(["test", "--no-fail-fast", "--release", "--workspace"]);
-    heavy.args(PURE.map(|name| format!("--exclude={name}")));
+    tally.add_run("the pure crates", &mut pure)?;
 
-    // A test starts the binary dozens of times: what one of them has compiled is there for all.
-    heavy.env("TIDEMARK__DATA__MODULES", workspace::target().join("compiled-modules"));
-    let mut unfinished = Vec::new();
-    for (name, command) in [("the pure crates", &mut pure), ("the other crates", &mut heavy)] {
-        println!("\ntests of {name}");
-        let failed_before = tally.failed;
-        let succeeded = tally.add_run(command)?;
-        if !succeeded && tally.failed == failed_before {
-            unfinished.push(name);
+    println!("\ntests of the other crates");
+    let heavy = || {
+        let mut heavy = workspace::cargo();
+        heavy.args(["test", "--no-fail-fast", "--release", "--workspace"]);
+        heavy.args(PURE.map(|name| format!("--exclude={name}")));
+        heavy
+    };
+    match programs::compile(heavy())? {
+        None => tally.fail("the other crates do not compile: see above".to_owned()),
+        Some(programs) => {
+            // A test starts the binary dozens of times: what one of them has compiled is there for all.
+            let compiled = workspace::target().join("compiled-modules");
+            let variables = [("TIDEMARK__DATA__MODULES", compiled)];
+            programs::run(&programs, &variables, |program, ended| tally.add_program(&program.name, &ended))?;
         }
     }
+    tally.add_run("examples in the documentation", heavy().arg("--doc"))?;
+
     tally.not_run.iter().for_each(|test| println!("not run: {test}"));
     tally.failures.iter().for_each(|name| println!("failed: {name}"));
     println!("\n{} passed, {} failed", tally.passed, tally.failed);
-    if !unfinished.is_empty() {
-        bail!("{} did not compile, or a test ended its process: see above", unfinished.join(" and "));
-    }
     if tally.failed > 0 {
         bail!("{} tests failed", tally.failed);
     }
@@ -65,17 +71,43 @@ struct Tally {
 }
 
 impl Tally {
-    /// Runs `command`, shows what it prints, and adds its results. Whether it succeeded.
-    fn add_run(&mut self, command: &mut Command) -> Result<bool> {
+    /// Runs `command`, a `cargo test` of `what`, shows what it prints, and adds its results.
+    fn add_run(&mut self, what: &str, command: &mut Command) -> Result<()> {
         let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
         let output = child.stdout.take().context("cargo has no standard output")?;
+        let failed_before = self.failed;
         for line in BufReader::new(output).split(b'\n') {
             let line = line.context("cannot read what the tests print")?;
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
             self.add_line(&line);
         }
-        Ok(child.wait().context("cannot wait for cargo")?.success())
+        let succeeded = child.wait().context("cannot wait for cargo")?.success();
+        self.explain(what, succeeded, failed_before);
+        Ok(())
+    }
+
+    /// Shows what a program has printed, and adds its results.
+    fn add_program(&mut self, name: &str, ended: &Ended) {
+        let failed_before = self.failed;
+        println!("\n{name}, {} s", ended.took.as_secs());
+        for line in ended.output.lines() {
+            println!("{line}");
+            self.add_line(line);
+        }
+        self.explain(name, ended.succeeded, failed_before);
+    }
+
+    /// What fails without a test that does is a failure of its own.
+    fn explain(&mut self, what: &str, succeeded: bool, failed_before: u64) {
+        if !succeeded && self.failed == failed_before {
+            self.fail(format!("{what}: did not compile, or a test ended its process: see above"));
+        }
+    }
+
+    fn fail(&mut self, what: String) {
+        self.failed += 1;
+        self.failures.push(what);
     }
 
     /// Counts a language as one test. Where its toolchain cannot be had its tests are not run; in CI that is a failure.
@@ -86,10 +118,7 @@ impl Tally {
             Err(Failed::Unavailable(error)) if std::env::var_os("CI").is_none() => {
                 self.not_run.push(format!("{language}: its toolchain cannot be had: {error:#}"));
             }
-            Err(failed) => {
-                self.failed += 1;
-                self.failures.push(format!("{language}: {failed}"));
-            }
+            Err(failed) => self.fail(format!("{language}: {failed}")),
         }
     }
 
@@ -118,6 +147,7 @@ fn count(result: &str, word: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn closing_lines_are_added_up() {
@@ -133,5 +163,16 @@ mod tests {
         }
         assert_eq!((tally.passed, tally.failed), (241, 1));
         assert_eq!(tally.failures, ["engine::tests::two"]);
+    }
+
+    #[test]
+    fn a_program_that_ends_without_a_result_has_failed() {
+        let mut tally = Tally::default();
+        let ended = |output: &str| Ended { output: output.to_owned(), succeeded: false, took: Duration::ZERO };
+        tally.add_program("server kill", &ended("test one ... "));
+        assert_eq!((tally.passed, tally.failed, tally.failures.len()), (0, 1, 1));
+        tally.add_program("server kafka", &ended("test two ... FAILED\ntest result: FAILED. 3 passed; 1 failed;"));
+        assert_eq!((tally.passed, tally.failed), (3, 2));
+        assert_eq!(tally.failures[1], "two");
     }
 }
