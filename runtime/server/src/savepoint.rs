@@ -11,6 +11,7 @@ pub mod running;
 use crate::config::Config;
 use crate::config::paths::check_name;
 use crate::folder;
+use crate::kill::FailPoint;
 use crate::wiring;
 use anyhow::{Context as _, bail};
 use std::fs;
@@ -19,6 +20,16 @@ use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::StateBackend as _;
 use tidemark_engine::progress::Progress;
 use tidemark_state::{RocksState, StateSettings};
+
+/// Names of the fail points.
+mod step {
+    pub(super) const COPIED: &str = "savepoint.restore.copied";
+    pub(super) const FORGOTTEN: &str = "savepoint.restore.forgotten";
+    pub(super) const REMOVED: &str = "savepoint.restore.removed";
+}
+
+/// The steps at which a test may end the process while it makes a savepoint the state of the job.
+pub const FAIL_POINTS: [&str; 3] = [step::COPIED, step::FORGOTTEN, step::REMOVED];
 
 /// Keeps the state of the job as it is, under `name`. Returns the epoch that it is of.
 pub fn create(config: &Config, name: &str) -> anyhow::Result<Epoch> {
@@ -62,7 +73,7 @@ pub fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
 }
 
 /// Makes a savepoint the state of the job. Returns the epoch that it is of.
-pub fn restore(config: &Config, name: &str) -> anyhow::Result<Epoch> {
+pub fn restore(config: &Config, name: &str, fail_point: &FailPoint) -> anyhow::Result<Epoch> {
     let checkpoints = wiring::open_checkpoints(config)?;
     let epoch = named(&checkpoints, name)?.epoch;
     let later: Vec<String> = checkpoints
@@ -82,11 +93,14 @@ pub fn restore(config: &Config, name: &str) -> anyhow::Result<Epoch> {
     let restored = config.data.dir.join("state.savepoint");
     folder::remove(&restored)?;
     checkpoints.restore(epoch, &restored)?;
+    fail_point(step::COPIED);
     // In this order: until the state is replaced, the job is as it was, only with an older checkpoint.
     checkpoints.forget_after(epoch)?;
     wiring::forget_ticks_after(config, epoch)?;
     wiring::end_recovery(config)?;
+    fail_point(step::FORGOTTEN);
     folder::remove(&folder)?;
+    fail_point(step::REMOVED);
     fs::rename(&restored, &folder).with_context(|| format!("cannot rename {}", restored.display()))?;
     fs::File::open(&config.data.dir).and_then(|folder| folder.sync_all())?;
     Ok(epoch)

@@ -6,9 +6,10 @@ mod support;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use support::job::fail_points;
 use support::kafka::{Bench, Input, assert_alike};
 use support::nodes::{Job, Node, finish};
-use support::{Run, text, tidemark};
+use support::{Run, text, tidemark, tidemark_dies};
 use test_kafka::outside::{LONG, fresh};
 use test_s3::S3Server;
 
@@ -40,6 +41,21 @@ impl<'a> Kept<'a> {
 
     fn savepoint(&self, arguments: &[&str]) -> Run {
         tidemark(&[&["savepoint"], arguments, &[text(&self.config)]].concat())
+    }
+
+    /// Dies at each step of coming back to a savepoint, at some of them with the second piece.
+    fn die_restoring(&self, name: &str) {
+        let steps: Vec<String> =
+            fail_points().into_iter().filter(|point| point.starts_with("savepoint.nodes.")).collect();
+        assert_eq!(steps.len(), 5);
+        let seconds = steps.iter().filter(|step| step.ends_with("piece") || step.ends_with("markers"));
+        for step in steps.iter().cloned().chain(seconds.map(|step| format!("{step}:2"))) {
+            let arguments = ["savepoint", "restore", name, text(&self.config)];
+            tidemark_dies(Path::new("."), &arguments, &step);
+            if !step.ends_with("done") {
+                assert_refused(&self.savepoint(&["create", "between"]), &["is being taken back", name]);
+            }
+        }
     }
 
     /// Takes a savepoint. Where the group has thought a node dead that was slow, one has to tidy up first, as it says.
@@ -159,6 +175,9 @@ fn a_job_of_nodes_comes_back_to_a_savepoint() {
     assert_refused(&kept.savepoint(&["restore", "before"]), &["later came later"]);
     kept.savepoint(&["remove", "later"]).fine();
     for (times, data) in [(1, first.clone()), (2, bench.data())] {
+        if times == 2 {
+            kept.die_restoring("before");
+        }
         assert!(kept.savepoint(&["restore", "before"]).fine().stdout.contains("5 pieces"));
         if times == 1 {
             put(3_000..usize::MAX);

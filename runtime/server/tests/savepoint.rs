@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use support::job::{TIDEMARK, metrics_folder, output_tree};
-use support::{Run, text, tidemark, tidemark_in};
+use support::job::{TIDEMARK, fail_points, metrics_folder, output_tree};
+use support::{Run, text, tidemark, tidemark_dies, tidemark_in};
 
 /// A job of a few epochs, with an archive.
 struct Job {
@@ -124,6 +124,29 @@ fn a_job_goes_back_to_a_savepoint_and_comes_to_the_same_files() {
         job.assert_undisturbed(data);
         job.savepoint(data, &["remove", "before"]).fine();
         assert_refused(&job.savepoint(data, &["restore", "before"]), &["there is no savepoint before"]);
+    }
+}
+
+#[test]
+fn whoever_dies_while_going_back_is_there_or_goes_on() {
+    let job = Job::new();
+    assert_eq!(job.run("data", Some("engine.epoch.finalised:4"), "1").code, None);
+    job.savepoint("data", &["create", "before"]).fine();
+    let steps: Vec<String> =
+        fail_points().into_iter().filter(|point| point.starts_with("savepoint.restore.")).collect();
+    assert_eq!(steps.len(), 3);
+    for step in steps {
+        for again in [true, false] {
+            job.run("data", None, "1").fine();
+            let restore = ["savepoint", "restore", "before", "job.toml", "--data", "data"];
+            tidemark_dies(job.folder.path(), &restore, &step);
+            if again {
+                tidemark_in(job.folder.path(), &restore).fine();
+            }
+            // Where nobody goes on the job is as it was, or at the savepoint: either way it comes to the same.
+            job.run("data", None, "2").fine();
+            job.assert_undisturbed("data");
+        }
     }
 }
 

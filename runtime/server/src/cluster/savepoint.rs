@@ -17,6 +17,7 @@ use super::undone::{Undone, job_files};
 use crate::config::paths::check_name;
 use crate::config::source::SourceKind;
 use crate::config::{Config, Piece};
+use crate::kill::FailPoint;
 use crate::wiring;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,19 @@ const FOLDER: &str = "savepoints";
 
 /// The format that this version reads and writes.
 const FORMAT: u32 = 1;
+
+/// Names of the fail points.
+mod step {
+    pub(super) const BEGUN: &str = "savepoint.nodes.begun";
+    pub(super) const PIECE: &str = "savepoint.nodes.piece";
+    pub(super) const MARKERS: &str = "savepoint.nodes.markers";
+    pub(super) const PIECES: &str = "savepoint.nodes.pieces";
+    pub(super) const DONE: &str = "savepoint.nodes.done";
+}
+
+/// The steps at which a test may end the process while it makes a savepoint the state of the job. `piece` and `markers` are
+/// reached with each piece.
+pub(crate) const FAIL_POINTS: [&str; 5] = [step::BEGUN, step::PIECE, step::MARKERS, step::PIECES, step::DONE];
 
 /// A savepoint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -125,7 +139,7 @@ pub(crate) fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
 }
 
 /// Makes a savepoint the state of the job. Returns how many pieces it has.
-pub(crate) fn restore(config: &Config, name: &str) -> anyhow::Result<usize> {
+pub(crate) fn restore(config: &Config, name: &str, fail_point: &FailPoint) -> anyhow::Result<usize> {
     if config.sinks.kafka.is_some() {
         bail!("rows that were published to Kafka stay: a job with [sink.kafka] cannot go back; give it another name");
     }
@@ -150,6 +164,7 @@ pub(crate) fn restore(config: &Config, name: &str) -> anyhow::Result<usize> {
     let before = undone.clone();
     undone.restoring = Some(name.to_owned());
     undone.write(&job.files)?;
+    fail_point(step::BEGUN);
     // A node that comes from now on waits; one that came before has to go.
     if let Err(error) = job.refuse_nodes() {
         before.write(&job.files)?;
@@ -158,8 +173,11 @@ pub(crate) fn restore(config: &Config, name: &str) -> anyhow::Result<usize> {
     for piece in &pieces {
         let Some(moment) = savepoint.pieces.get(&piece.name) else { continue };
         piece.go_back(moment.epoch)?;
+        fail_point(step::PIECE);
         job.published.put_back(&piece.config.job.name, wiring::EXCHANGE, &moment.published)?;
+        fail_point(step::MARKERS);
     }
+    fail_point(step::PIECES);
     for (partition, now) in job.ends(&exchange_topics(config, &pieces))? {
         let then = savepoint.ends.get(&partition).copied().unwrap_or(0);
         undone.add(&partition, then..now);
@@ -167,6 +185,7 @@ pub(crate) fn restore(config: &Config, name: &str) -> anyhow::Result<usize> {
     undone.times += 1;
     undone.restoring = None;
     undone.write(&job.files)?;
+    fail_point(step::DONE);
     Ok(savepoint.pieces.len())
 }
 

@@ -1,6 +1,6 @@
 //! `tidemark savepoint`: of a job that is stopped by its configuration, of one that runs by its API.
 
-use super::environment;
+use super::{environment, fail_points};
 use crate::cli::{SavepointArguments, SavepointCommand};
 use crate::client::{Client, JSON};
 use crate::cluster::savepoint as cluster;
@@ -8,6 +8,7 @@ use crate::config::overrides::Overrides;
 use crate::config::paths::check_name;
 use crate::config::{Config, Draft};
 use crate::exit::Failure;
+use crate::kill;
 use crate::savepoint;
 use hyper::Method;
 use hyper::body::Bytes;
@@ -54,9 +55,11 @@ pub fn execute(arguments: &SavepointArguments, overrides: &Overrides) -> Result<
         }
         SavepointCommand::Restore { name, config } => {
             let config = read(config)?;
+            let fail_point =
+                kill::arm(environment(kill::VARIABLE).as_deref(), &fail_points::all()).map_err(Failure::Usage)?;
             let of = match &config.cluster {
-                Some(_) => format!("{} pieces", cluster::restore(&config, name)?),
-                None => format!("epoch {}", savepoint::restore(&config, name)?),
+                Some(_) => format!("{} pieces", cluster::restore(&config, name, &fail_point)?),
+                None => format!("epoch {}", savepoint::restore(&config, name, &fail_point)?),
             };
             println!("the state is that of savepoint {name}, {of}; the next run goes on from there");
         }

@@ -77,7 +77,7 @@ impl Job {
 
     /// Every fail point that this job comes to: it has no store but files.
     pub fn fail_points(&self) -> Vec<String> {
-        let elsewhere = ["clickhouse.", "engine.change.", "kafka.", "sink.upload."];
+        let elsewhere = ["clickhouse.", "engine.change.", "kafka.", "savepoint.", "sink.upload."];
         let is_elsewhere = |point: &String| elsewhere.iter().any(|start| point.starts_with(start));
         fail_points().into_iter().filter(|point| !is_elsewhere(point)).collect()
     }

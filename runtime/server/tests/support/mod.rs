@@ -57,13 +57,20 @@ pub fn tidemark(arguments: &[&str]) -> Run {
 
 /// Runs `tidemark` in a folder.
 pub fn tidemark_in(folder: &Path, arguments: &[&str]) -> Run {
-    let output = Command::new(env!("CARGO_BIN_EXE_tidemark"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("TIDEMARK_KILL_AT")
-        .output()
-        .expect("the binary starts");
-    Run::from(output)
+    Run::from(command_in(folder, arguments).output().expect("the binary starts"))
+}
+
+/// Runs `tidemark` in a folder, to die at a fail point.
+#[track_caller]
+pub fn tidemark_dies(folder: &Path, arguments: &[&str], kill_at: &str) {
+    let output = command_in(folder, arguments).env("TIDEMARK_KILL_AT", kill_at).output().expect("the binary starts");
+    assert_eq!(output.status.code(), None, "it does not come to {kill_at}: {:#?}", Run::from(output));
+}
+
+fn command_in(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemark"));
+    command.args(arguments).current_dir(folder).env_remove("TIDEMARK_KILL_AT");
+    command
 }
 
 /// A path as text.
