@@ -31,6 +31,8 @@ pub(crate) fn database(settings: &StateSettings, new: bool) -> Result<Options, r
     options.set_max_total_wal_size(settings.wal_bytes);
     options.set_max_background_jobs(settings.background_jobs.into());
     options.set_max_open_files(settings.open_files.into());
+    // By itself RocksDB starts sixteen threads for each column family to look into its files, however few there are.
+    options.set_max_file_opening_threads(settings.background_jobs.into());
     options.set_bytes_per_sync(1 << 20);
     // One writer: the plain skip-list insertion, which remembers where the last key went, beats the concurrent one.
     options.set_allow_concurrent_memtable_write(false);
