@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use support::kafka::{Bench, assert_alike, assert_ordered, by_orchestrator};
 use support::nodes::{Job, finish, of_one_process, owned};
-use support::tidemark;
+use support::{text, tidemark};
 use test_kafka::outside::fresh;
 use test_s3::S3Server;
 
@@ -53,24 +53,38 @@ fn rows_of_nodes_are_those_of_one_process() {
 #[test]
 fn a_node_that_slept_loses_its_work_and_writes_nothing_twice() {
     let bench = bench!("a_node_that_slept_loses_its_work_and_writes_nothing_twice");
+    sleep_and_wake(&bench, None);
+}
+
+#[test]
+fn a_node_that_slept_for_long_has_lost_although_its_epochs_are_forgotten() {
+    let bench = bench!("a_node_that_slept_for_long_has_lost_although_its_epochs_are_forgotten");
+    let store = S3Server::start(tempfile::tempdir().expect("a folder"), "bucket");
+    sleep_and_wake(&bench, Some(&store));
+}
+
+/// Of two nodes one sleeps until the other has done its work. With a store no record of the tick log is left then of the
+/// epochs that the sleeper was about to decide, and the store has the rows, too.
+fn sleep_and_wake(bench: &Bench, store: Option<&S3Server>) {
     let input = bench.input("6000", &["--late-share", "0", "--malformed-share", "0"]);
     let metrics = ["jitter-coefficient", "prompt-to-first-frame"];
-    let expected = of_one_process(&bench, &input, "", &metrics);
-    let job = Job {
-        bench: &bench,
-        name: fresh("slept"),
-        sections: String::new(),
-        metrics: &metrics,
-        topic: &input.topic,
-        store: None,
+    let expected = of_one_process(bench, &input, "", &metrics);
+    let sections = String::new();
+    let job = Job { bench, name: fresh("slept"), sections, metrics: &metrics, topic: &input.topic, store };
+    let config = |node: &str| {
+        let config = job.config(node);
+        let text = std::fs::read_to_string(&config).expect("readable");
+        let often = if store.is_some() { "every = 1\nkeep = 1\n" } else { "every = 5\n" };
+        std::fs::write(&config, text.replace("every = 5\n", often)).expect("written");
+        config
     };
-    let sleeper = job.start("sleeper");
-    let other = job.start("other");
+    let start = |node: &str| Job::start_of(&config(node), bench.data());
+    let (sleeper, other) = (start("sleeper"), start("other"));
     other.until("both have something", |nodes| nodes.len() == 2 && nodes.iter().all(|(_, pieces)| !pieces.is_empty()));
     // Whatever it does at this moment, it does not finish until others have taken its place.
     sleeper.running.signal(libc::SIGSTOP);
     other.until("the other has everything", |nodes| matches!(nodes, [(name, _)] if name == "other"));
-    finish(&bench, &input);
+    finish(bench, &input);
     job.complete(&metrics, expected.len());
     sleeper.running.signal(libc::SIGCONT);
     // It comes back, hears that it has lost what it had, and gets its share anew.
@@ -78,6 +92,11 @@ fn a_node_that_slept_loses_its_work_and_writes_nothing_twice() {
     sleeper.leave();
     other.leave();
     assert_alike(&job.rows(&metrics), &expected);
+    if store.is_some() {
+        let count = "SELECT count(*) AS rows FROM metrics";
+        let run = tidemark(&["sql", "--format", "csv", "--config", text(&config("nobody")), count]).fine();
+        assert_eq!(run.stdout.split_whitespace().last(), Some(expected.len().to_string().as_str()), "{run:#?}");
+    }
 }
 
 #[test]

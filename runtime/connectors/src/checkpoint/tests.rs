@@ -414,6 +414,60 @@ fn of_two_who_decide_one_epoch_one_has_lost() {
 }
 
 #[test]
+fn whoever_comes_when_the_record_of_its_epoch_is_forgotten_has_lost() {
+    let server = S3Server::start();
+    for place in ["store", "folder"] {
+        for behind in [0, 3] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut settings = server.settings();
+            settings.url = format!("{}/{behind}", settings.url);
+            let open = || match place {
+                "store" => StoreTickLog::open_shared(&settings).unwrap(),
+                _ => StoreTickLog::open_shared_folder(folder.path()).unwrap(),
+            };
+            let mut frozen = open();
+            for epoch in 1..=behind {
+                frozen.append(Epoch(epoch), b"before").unwrap();
+            }
+            let mut successor = open();
+            for epoch in behind + 1..=9 {
+                successor.append(Epoch(epoch), b"by its successor").unwrap();
+                // A checkpoint of each epoch, and no other is kept.
+                successor.forget_before(Epoch(epoch)).unwrap();
+            }
+            assert_eq!(open().first_epoch(), Some(Epoch(9)), "{place}: the newest is not forgotten");
+            for _ in 0..2 {
+                let error = frozen.append(Epoch(behind + 1), b"too late").unwrap_err().to_string();
+                assert!(error.contains(&format!("has decided epoch {}", behind + 1)), "{place}: {error}");
+            }
+            assert_eq!(open().first_epoch(), Some(Epoch(9)), "{place}: nothing is left of it");
+            successor.append(Epoch(10), b"by its successor").unwrap();
+        }
+    }
+}
+
+#[test]
+fn whoever_comes_when_the_job_was_taken_back_has_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || StoreTickLog::open_shared_folder(folder.path()).unwrap();
+    let mut frozen = open();
+    for epoch in 1..=5 {
+        frozen.append(Epoch(epoch), b"undone").unwrap();
+    }
+    open().truncate_after(Epoch(3)).unwrap();
+    let error = frozen.append(Epoch(6), b"too late").unwrap_err().to_string();
+    assert!(error.contains("has decided epoch 6"), "{error}");
+    let mut successor = open();
+    for epoch in 4..=5 {
+        successor.append(Epoch(epoch), b"undone").unwrap();
+    }
+    // There is a record of the epoch before again, and it is another one.
+    frozen.append(Epoch(6), b"too late").unwrap_err();
+    successor.append(Epoch(6), b"by its successor").unwrap();
+    assert_eq!(open().read_after(Epoch(3)).unwrap().len(), 3);
+}
+
+#[test]
 fn a_savepoint_stays_however_late_it_comes() {
     for fixture in Fixture::both() {
         let mut store = fixture.store_that_keeps(1, fail_point::disabled());

@@ -170,6 +170,8 @@ pub(crate) fn restore(config: &Config, name: &str, fail_point: &FailPoint) -> an
         before.write(&job.files)?;
         return Err(error);
     }
+    // A node that only sleeps wakes up to find that it may not publish any more.
+    job.published.fence(pieces.iter().map(|piece| piece.config.job.name.clone()).collect(), wiring::EXCHANGE)?;
     for piece in &pieces {
         let Some(moment) = savepoint.pieces.get(&piece.name) else { continue };
         piece.go_back(moment.epoch)?;

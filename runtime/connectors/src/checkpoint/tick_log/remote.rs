@@ -9,7 +9,10 @@
 //! dear, make them longer.
 //!
 //! Where several nodes may believe that they run the same part of a job, the log is what decides between them: a record is
-//! then written only if its epoch has none, and whoever comes second has lost.
+//! then written only if its epoch has none, and whoever comes second has lost. Records are removed when checkpoints have made
+//! them needless, so whoever comes very late, from a machine that was frozen for minutes, may find no record of its epoch. It
+//! has lost nevertheless, as it sees by the one before, which then is gone, too: the newest record is never removed, but
+//! where a job is taken back. For that each epoch costs one more request.
 
 use super::record::{LARGEST_RECORD, frame, parse};
 use crate::durable;
@@ -22,6 +25,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::{PortError, TickLog};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The folder of records.
 const TICKS: &str = "ticks";
@@ -52,6 +56,9 @@ pub struct StoreTickLog {
     mark: Option<[u8; 8]>,
     /// Epochs that have a record.
     epochs: BTreeSet<Epoch>,
+    /// The newest of them and the checksum of its record, if others may write, too: as long as nobody has gone on without
+    /// this writer it is there.
+    newest: Option<(Epoch, u128)>,
 }
 
 impl StoreTickLog {
@@ -84,7 +91,18 @@ impl StoreTickLog {
 
     fn over(records: Box<dyn Records>, mark: Option<[u8; 8]>) -> Result<Self, PortError> {
         let epochs = records.names()?.iter().filter_map(|name| epoch_of_name(name)).collect();
-        Ok(Self { records, mark, epochs })
+        let mut log = Self { records, mark, epochs, newest: None };
+        log.look_at_newest()?;
+        Ok(log)
+    }
+
+    fn look_at_newest(&mut self) -> Result<(), PortError> {
+        self.newest = None;
+        if let Some(newest) = self.last_epoch().filter(|_| self.mark.is_some()) {
+            let content = self.records.read(&name_of(newest))?;
+            self.newest = content.map(|content| (newest, xxh3_128(&content)));
+        }
+        Ok(())
     }
 
     /// The epoch of the last record.
@@ -129,15 +147,31 @@ impl StoreTickLog {
 
     /// Writes the first record of an epoch. One that is there already is ours if an earlier attempt wrote it and only the
     /// answer was lost.
-    fn decide(&self, epoch: Epoch, content: Vec<u8>) -> Result<(), PortError> {
-        let name = name_of(epoch);
-        if self.records.create(&name, content.clone())? || self.records.read(&name)? == Some(content) {
+    fn decide(&mut self, epoch: Epoch, content: Vec<u8>) -> Result<(), PortError> {
+        let (name, xxh3) = (name_of(epoch), xxh3_128(&content));
+        let is_ours = self.records.create(&name, content.clone())? || self.records.read(&name)? == Some(content);
+        // In this order: whoever has gone on removes the earlier record first.
+        if is_ours && self.is_next(epoch)? {
+            self.newest = Some((epoch, xxh3));
             return Ok(());
+        }
+        if is_ours {
+            self.records.remove(&name)?;
         }
         Err(PortError::Stop(format!(
             "another process has decided epoch {epoch} ({}): it has taken over this part of the job",
             self.records.describe(&name)
         )))
+    }
+
+    /// Whether nobody has decided `epoch` before, and removed its record since.
+    fn is_next(&self, epoch: Epoch) -> Result<bool, PortError> {
+        let Some((newest, xxh3)) = self.newest else {
+            let names = self.records.names()?;
+            return Ok(names.iter().filter_map(|name| epoch_of_name(name)).all(|other| other <= epoch));
+        };
+        let found = self.records.read(&name_of(newest))?;
+        Ok(found.is_some_and(|content| xxh3_128(&content) == xxh3))
     }
 }
 
@@ -170,12 +204,15 @@ impl TickLog for StoreTickLog {
     fn truncate_after(&mut self, epoch: Epoch) -> Result<(), PortError> {
         // The last one first: whatever is left has no gap.
         let later: Vec<Epoch> = self.epochs.range(Epoch(epoch.0 + 1)..).rev().copied().collect();
-        self.remove(&later)
+        self.remove(&later)?;
+        self.look_at_newest()
     }
 
     fn forget_before(&mut self, epoch: Epoch) -> Result<(), PortError> {
-        let earlier: Vec<Epoch> = self.epochs.range(..=epoch).copied().collect();
-        self.remove(&earlier)
+        // All but the newest, the first one first.
+        let newest = self.last_epoch();
+        let earlier = self.epochs.range(..=epoch).copied().filter(|earlier| Some(*earlier) != newest);
+        self.remove(&earlier.collect::<Vec<Epoch>>())
     }
 }
 

@@ -2,14 +2,20 @@
 //! moment.
 
 use super::marker::Group;
-use crate::kafka::{Connection, Properties};
+use crate::kafka::{Brief, Connection, Context, Properties};
+use crate::side_by_side::side_by_side;
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
+use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::Offset;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 use tidemark_engine::ids::Epoch;
 use tidemark_engine::ports::PortError;
+
+/// How long putting one aside may take: a transaction that it ends may have to be waited for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A marker: the last epoch that was published with the marker on this topic.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -64,6 +70,24 @@ impl PublishedEpochs {
             element.set_metadata(&marker.xxh3);
         }
         self.group(job, sink).commit(&list)
+    }
+
+    /// Puts whoever may still publish as the sink `sink` of these jobs aside, and ends the transactions that they have begun.
+    ///
+    /// # Errors
+    /// Where the cluster does not answer, or does not allow it.
+    pub fn fence(&self, jobs: Vec<String>, sink: &str) -> Result<(), PortError> {
+        side_by_side(jobs, |_, job| self.fence_one(&format!("{job}.{sink}"))).into_iter().collect()
+    }
+
+    fn fence_one(&self, transactional_id: &str) -> Result<(), PortError> {
+        let mut config = self.config.clone();
+        config.set("transactional.id", transactional_id).set("enable.idempotence", "true");
+        let producer = config.create_with_context(Context(Arc::clone(&self.connection)));
+        let producer = producer.map_err(|error| PortError::Stop(self.connection.secrets().refused(&error)))?;
+        let producer: Brief<ThreadedProducer<Context>> = Brief::new(producer);
+        let fenced = producer.init_transactions(ANSWER_WITHIN);
+        fenced.map_err(|error| self.connection.error(&format!("put \"{transactional_id}\" aside"), &error))
     }
 
     fn group(&self, job: &str, sink: &str) -> Group {
