@@ -22,7 +22,7 @@ pub fn metrics_folder() -> PathBuf {
 }
 
 impl Job {
-    /// 40,000 events in two partitions, with everything that the generator can do wrong.
+    /// 20,000 events in two partitions, with everything that the generator can do wrong.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let input = folder.path().join("input");
@@ -30,7 +30,7 @@ impl Job {
         for seed in ["1", "2"] {
             let file = input.join(format!("{seed}.ndjson"));
             let output = Command::new(TIDEMARK)
-                .args(["generate", "--events", "20000", "--streams", "40", "--seed", seed, "--out"])
+                .args(["generate", "--events", "10000", "--streams", "40", "--seed", seed, "--out"])
                 .arg(file)
                 .output()
                 .expect("starts");
@@ -42,8 +42,8 @@ impl Job {
         let names = ["prompt-to-first-frame", "startup-latency", "startup-outcome", "jitter-coefficient", "sla-score"];
         let config = format!(
             "[source]\nkind = \"file\"\npath = \"{}\"\n[watermark]\nbound_ms = 40000\n[archive]\nenabled = true\n\
-             [tick]\nrecords = 1000\n[epoch]\nrecords = 4000\n[checkpoint]\nevery = 2\n\
-             [sink.parquet]\nbuffer_bytes = 65536\ncompaction = {{ files = 3, target_bytes = 10000000 }}\n{}",
+             [tick]\nrecords = 500\n[epoch]\nrecords = 2000\n[checkpoint]\nevery = 2\n\
+             [sink.parquet]\nbuffer_bytes = 750000\ncompaction = {{ files = 3, target_bytes = 10000000 }}\n{}",
             input.display(),
             names.map(metric).concat()
         );

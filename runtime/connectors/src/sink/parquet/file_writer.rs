@@ -1,4 +1,4 @@
-//! Writes one Parquet file: sorted chunks in, a synced file and its fingerprint out.
+//! Writes one Parquet file: sorted chunks in, a file and its fingerprint out.
 
 use super::layout::sort_columns;
 use super::settings::ParquetSettings;
@@ -30,6 +30,7 @@ const WITHOUT_DICTIONARY: &[&str] = &["raw", "row_id", "id", "offset", "payload"
 pub(super) struct FileWriter {
     path: PathBuf,
     writer: ArrowWriter<HashingWriter<BufWriter<File>>>,
+    is_durable: bool,
 }
 
 impl FileWriter {
@@ -44,7 +45,17 @@ impl FileWriter {
         let output = HashingWriter::new(BufWriter::with_capacity(256 << 10, file));
         let properties = properties(kind, &schema, settings);
         let writer = ArrowWriter::try_new(output, schema, Some(properties)).map_err(|error| refused(path, error))?;
-        Ok(Self { path: path.to_owned(), writer })
+        Ok(Self { path: path.to_owned(), writer, is_durable: true })
+    }
+
+    /// The same for a file that nobody looks for behind a crash.
+    pub(super) fn create_scratch(
+        path: &Path,
+        kind: &TableKind,
+        schema: SchemaRef,
+        settings: &ParquetSettings,
+    ) -> Result<Self, PortError> {
+        Ok(Self { is_durable: false, ..Self::create(path, kind, schema, settings)? })
     }
 
     /// Adds rows behind the earlier ones.
@@ -52,13 +63,14 @@ impl FileWriter {
         self.writer.write(rows).map_err(|error| refused(&self.path, error))
     }
 
-    /// Ends the file and makes it durable; the folder's entry is the caller's.
+    /// Ends the file and makes it durable, if it has to be; the folder's entry is the caller's.
     pub(super) fn finish(self) -> Result<Fingerprint, PortError> {
-        let path = self.path;
-        let output = self.writer.into_inner().map_err(|error| refused(&path, error))?;
+        let Self { path, writer, is_durable } = self;
+        let output = writer.into_inner().map_err(|error| refused(&path, error))?;
         let (mut buffered, fingerprint) = output.finish();
-        let synced = buffered.flush().and_then(|()| buffered.get_ref().sync_all());
-        synced.map_err(|error| durable::port_error("write", &path, &error))?;
+        let sync = |file: &File| if is_durable { file.sync_all() } else { Ok(()) };
+        let written = buffered.flush().and_then(|()| sync(buffered.get_ref()));
+        written.map_err(|error| durable::port_error("write", &path, &error))?;
         Ok(fingerprint)
     }
 }

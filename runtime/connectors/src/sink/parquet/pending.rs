@@ -141,7 +141,7 @@ impl Pending {
         for (place, rows) in self.folders(folders)?.into_iter().enumerate() {
             let path = self.spill_folder.join(format!("{:06}-{place:06}.parquet", self.spills));
             let (folder, kind) = (rows.folder.clone(), rows.kind.clone());
-            let writer = FileWriter::create(&path, &kind, rows.schema.clone(), settings)?;
+            let writer = FileWriter::create_scratch(&path, &kind, rows.schema.clone(), settings)?;
             rows.write(writer)?;
             written.push((folder, kind, path));
         }
