@@ -114,11 +114,11 @@ mod tests {
     #[test]
     fn programs_of_tests_are_found_and_others_left_out() {
         let message = json!({
-            "reason": "compiler-artifact", "manifest_path": "/work/runtime/server/Cargo.toml",
-            "target": { "name": "kafka_kill" }, "profile": { "test": true }, "executable": "/work/target/kafka_kill-1"
+            "reason": "compiler-artifact", "manifest_path": "/project/runtime/server/Cargo.toml",
+            "target": { "name": "kafka_kill" }, "profile": { "test": true }, "executable": "/project/target/kafka_kill-1"
         });
         let found = program(&message).expect("a program");
-        assert_eq!((found.name.as_str(), &*found.folder), ("server kafka_kill", Path::new("/work/runtime/server")));
+        assert_eq!((found.name.as_str(), &*found.folder), ("server kafka_kill", Path::new("/project/runtime/server")));
         for (name, other) in [("profile", json!({ "test": false })), ("executable", Value::Null)] {
             let mut message = message.clone();
             message[name] = other;
