@@ -229,6 +229,18 @@ fn report(job: &Job, rounds: &Rounds, equal: &str) -> Result<String> {
     }
     let cpu = |run: Timed| run.cpu_seconds;
     let (own_cpu, other_cpu) = (figures(&rounds.one_worker, cpu), figures(&rounds.baseline, cpu));
+    let busy = |run: Timed| run.cpu_seconds / run.seconds / 2.0;
+    let on_two_cores = if rounds.two_workers.is_empty() {
+        String::new()
+    } else {
+        let two_cpu = figures(&rounds.two_workers, cpu);
+        format!(
+            " Two workers {} s, {} times one; they keep {} of the two cores busy.",
+            range(&two_cpu, 2),
+            range(&two_cpu.over(&own_cpu), 2),
+            range(&figures(&rounds.two_workers, busy), 2)
+        )
+    };
     let pairs: Vec<String> = ratio.values().iter().map(|ratio| format!("{ratio:.2}")).collect();
     Ok(format!(
         "jitter-coefficient and prompt-to-first-frame over {EVENTS} generated events ({STREAMS} streams, seed {SEED}, \
@@ -238,7 +250,7 @@ fn report(job: &Job, rounds: &Rounds, equal: &str) -> Result<String> {
          Command: `cargo xtask bench job`; settings: `{CONFIG}`.\n\n\
          | | target | measured | |\n| --- | --- | --- | --- |\n{}\n\n\
          In events/s: {}. Ratios to the baseline pair by pair: {}.\n\n\
-         Processor time, all threads: one worker {} s, baseline {} s, ratio {}.\n\n\
+         Processor time, all threads: one worker {} s, baseline {} s, ratio {}.{on_two_cores}\n\n\
          Both programs gave the same {equal} (floats within 1e-12).\n",
         bytes / u64::from(EVENTS),
         pinned::describe(cores(1)),
