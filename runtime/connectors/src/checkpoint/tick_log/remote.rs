@@ -149,19 +149,31 @@ impl StoreTickLog {
     /// answer was lost.
     fn decide(&mut self, epoch: Epoch, content: Vec<u8>) -> Result<(), PortError> {
         let (name, xxh3) = (name_of(epoch), xxh3_128(&content));
-        let is_ours = self.records.create(&name, content.clone())? || self.records.read(&name)? == Some(content);
+        let is_ours =
+            self.records.create(&name, content.clone())? || self.records.read(&name)?.as_ref() == Some(&content);
         // In this order: whoever has gone on removes the earlier record first.
         if is_ours && self.is_next(epoch)? {
             self.newest = Some((epoch, xxh3));
             return Ok(());
         }
         if is_ours {
-            self.records.remove(&name)?;
+            self.take_back(epoch, &content)?;
         }
         Err(PortError::Stop(format!(
             "another process has decided epoch {epoch} ({}): it has taken over this part of the job",
             self.records.describe(&name)
         )))
+    }
+
+    /// Removes the record of an epoch that was decided too late. Not if somebody has gone on from it, who then needs it:
+    /// whoever has removed the one before has decided the one behind.
+    fn take_back(&self, epoch: Epoch, content: &[u8]) -> Result<(), PortError> {
+        let name = name_of(epoch);
+        let is_followed = self.records.read(&name_of(Epoch(epoch.0 + 1)))?.is_some();
+        if !is_followed && self.records.read(&name)?.is_some_and(|found| found == content) {
+            self.records.remove(&name)?;
+        }
+        Ok(())
     }
 
     /// Whether nobody has decided `epoch` before, and removed its record since.
@@ -323,5 +335,69 @@ impl Records for Folder {
 
     fn describe(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Records in a folder, where a question may go without an answer.
+    struct Silent {
+        folder: Folder,
+        is_silent: Arc<AtomicBool>,
+    }
+
+    impl Records for Silent {
+        fn names(&self) -> Result<Vec<String>, PortError> {
+            self.folder.names()
+        }
+
+        fn read(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+            if self.is_silent.swap(false, Ordering::Relaxed) {
+                return Err(PortError::Retry("no answer".to_owned()));
+            }
+            self.folder.read(name)
+        }
+
+        fn replace(&self, name: &str, content: Vec<u8>) -> Result<(), PortError> {
+            self.folder.replace(name, content)
+        }
+
+        fn create(&self, name: &str, content: Vec<u8>) -> Result<bool, PortError> {
+            self.folder.create(name, content)
+        }
+
+        fn remove(&self, name: &str) -> Result<(), PortError> {
+            self.folder.remove(name)
+        }
+
+        fn describe(&self, name: &str) -> String {
+            self.folder.describe(name)
+        }
+    }
+
+    #[test]
+    fn whoever_freezes_behind_deciding_takes_nothing_from_its_successor() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || StoreTickLog::open_shared_folder(folder.path()).expect("opens");
+        let (mark, is_silent) = (random(), Arc::new(AtomicBool::new(false)));
+        let place = Folder { folder: folder.path().join(TICKS), mark: 0 };
+        durable::create_folders(&place.folder).expect("a folder");
+        let silent = Silent { folder: place, is_silent: Arc::clone(&is_silent) };
+        let mut frozen = StoreTickLog::over(Box::new(silent), Some(mark)).expect("opens");
+        frozen.append(Epoch(1), b"before").expect("decides");
+        // The record is there when it freezes, and it does not know yet that it was the next one.
+        is_silent.store(true, Ordering::Relaxed);
+        frozen.append(Epoch(2), b"decided").expect_err("no answer");
+        let mut successor = open();
+        successor.append(Epoch(3), b"by its successor").expect("decides");
+        successor.forget_before(Epoch(1)).expect("forgets");
+        let error = frozen.append(Epoch(2), b"decided").expect_err("it has lost").to_string();
+        assert!(error.contains("has decided epoch 2"), "{error}");
+        let expected = [(Epoch(2), b"decided".to_vec()), (Epoch(3), b"by its successor".to_vec())];
+        assert_eq!(open().read_after(Epoch(1)).expect("whole"), expected);
     }
 }
