@@ -104,6 +104,10 @@ impl Cluster {
 
     /// Makes sure that topics are there: makes them where that is wanted.
     pub(super) fn ensure(&mut self, topics: &BTreeSet<String>) -> Result<(), PortError> {
+        // Each epoch asks.
+        if topics.iter().all(|topic| self.topics.contains_key(topic)) {
+            return Ok(());
+        }
         self.ensure_by(&self.questions(), topics)
     }
 
@@ -183,10 +187,11 @@ impl Questions {
 
     /// Makes sure that a topic is there, made as is wanted, and gives its number of partitions.
     fn ensure(&self, topic: &str) -> Result<usize, PortError> {
-        if self.partitions_of(topic)? == 0 {
+        let mut found = self.partitions_of(topic)?;
+        if found == 0 {
             self.create(topic)?;
+            found = self.partitions_of(topic)?;
         }
-        let found = self.partitions_of(topic)?;
         self.check_partitions(topic, found)?;
         Ok(found)
     }
