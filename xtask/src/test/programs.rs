@@ -1,6 +1,5 @@
 //! The programs that tests are compiled into, run a few at a time: most of them wait for servers longer than they compute.
 
-use crate::process::output_of;
 use crate::workspace;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -20,7 +19,7 @@ const MOST: usize = 4;
 /// A test program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Program {
-    /// The package and what of it is tested: `tidemark-server kafka_kill`.
+    /// The package's folder and what is tested: `server kafka_kill`.
     pub(super) name: String,
     executable: PathBuf,
     /// The folder of the package, in which tests expect to run.
@@ -59,7 +58,8 @@ fn program(message: &Value) -> Option<Program> {
     Some(Program { name: format!("{package} {target}"), executable, folder })
 }
 
-/// Runs them all, with `variables` in their environment, and tells `told` of each as it ends.
+/// Runs them all, with `variables` in their environment, and tells `told` of each as it ends. Libraries that are linked at run
+/// time are found by what cargo has told this program.
 pub(super) fn run(
     programs: &[Program],
     variables: &[(&str, PathBuf)],
@@ -67,15 +67,13 @@ pub(super) fn run(
 ) -> Result<()> {
     let outputs = workspace::target().join("test-output");
     fs::create_dir_all(&outputs).with_context(|| format!("cannot create {}", outputs.display()))?;
-    // What macros are made of is linked at run time.
-    let libraries = output_of(Command::new("rustc").args(["--print", "target-libdir"]))?;
     let next = AtomicUsize::new(0);
     let (tell, ends) = mpsc::channel();
     let lane = |tell: mpsc::Sender<_>| {
         while let Some(program) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut command = Command::new(&program.executable);
             command.current_dir(&program.folder).envs(variables.iter().map(|(name, value)| (name, value)));
-            command.env("CARGO_MANIFEST_DIR", &program.folder).env("LD_LIBRARY_PATH", libraries.trim());
+            command.env("CARGO_MANIFEST_DIR", &program.folder);
             let output = outputs.join(format!("{}.txt", program.name.replace(' ', ".")));
             if tell.send((program, run_one(command, &output))).is_err() {
                 return;
