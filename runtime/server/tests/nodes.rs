@@ -73,9 +73,10 @@ fn sleep_and_wake(bench: &Bench, store: Option<&S3Server>) {
     let job = Job { bench, name: fresh("slept"), sections, metrics: &metrics, topic: &input.topic, store };
     let config = |node: &str| {
         let config = job.config(node);
-        let text = std::fs::read_to_string(&config).expect("readable");
-        let often = if store.is_some() { "every = 1\nkeep = 1\n" } else { "every = 5\n" };
-        std::fs::write(&config, text.replace("every = 5\n", often)).expect("written");
+        if store.is_some() {
+            let text = std::fs::read_to_string(&config).expect("readable");
+            std::fs::write(&config, text.replace("every = 5\n", "every = 1\nkeep = 1\n")).expect("written");
+        }
         config
     };
     let start = |node: &str| Job::start_of(&config(node), bench.data());

@@ -21,7 +21,8 @@ pub struct StateSettings {
     pub write_buffer_bytes: usize,
     /// Bytes of the write-ahead log after which the oldest buffers are written out, so that a restart stays short.
     pub wal_bytes: u64,
-    /// Threads for flushes and compactions.
+    /// Threads for flushes and compactions of a database. All databases of a process share them, and as many of those may
+    /// flush at a time.
     pub background_jobs: u16,
     /// Files that RocksDB keeps open.
     pub open_files: u16,
